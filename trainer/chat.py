@@ -1,0 +1,346 @@
+"""One chat format for training, evaluation, console, page and bot.
+
+A model answers well only what it was trained to see. When training and serving
+each build their own prompt, they drift apart by a space or a token, and nobody
+notices: so every prompt and every training example is made by :func:`encode`.
+
+A format turns messages into :class:`Segment` s; segments are tokenized one by
+one, so that a boundary never moves with the text around it, and the ids of an
+inference prompt are exactly the first ids of its training example. What a user
+typed is never parsed for control tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from trainer.errors import ConfigError
+from trainer.language import say
+
+IGNORE = -100
+"""Target of a position that carries no loss (the value PyTorch's cross entropy skips)."""
+
+Role = Literal["user", "assistant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation.
+
+    ``learn`` is false for a reply that is only context: a leaked or foreign reply
+    in a history, whose tokens carry no loss.
+    """
+
+    role: Role
+    text: str
+    learn: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of text that is tokenized on its own.
+
+    Attributes:
+        text: the characters.
+        markup: the names of control tokens in ``text`` become those tokens.
+        learn: the loss is taken on these tokens.
+        ends_reply: the stop token is the target after the last of these tokens.
+    """
+
+    text: str
+    markup: bool = False
+    learn: bool = False
+    ends_reply: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids and, aligned with them, what should follow each.
+
+    ``targets[i]`` is the id to be predicted from ``ids[: i + 1]``, or :data:`IGNORE`.
+    Targets are kept apart from ids because a reply ends with a stop token that the
+    history of the next round need not contain (ChatGLM2, plain).
+    """
+
+    ids: list[int]
+    targets: list[int]
+
+
+class Tokenizer(Protocol):
+    """What a format needs of a tokenizer, whatever library it comes from."""
+
+    def encode(self, text: str, *, markup: bool = False) -> list[int]:
+        """Return ids without any added; control tokens only where ``markup``."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ``ids`` without control tokens."""
+
+    @property
+    def bos(self) -> str:
+        """Name of the token every sequence starts with, or an empty string."""
+
+    @property
+    def eos(self) -> str:
+        """Name of the token that ends a sequence."""
+
+    def render_template(self, messages: list[dict[str, str]], *, cue: bool) -> str:
+        """Render the tokenizer's own chat template; ``cue`` asks for the assistant's turn."""
+
+
+class ChatFormat(Protocol):
+    """How one family of base models writes a conversation.
+
+    Attributes:
+        name: the key in :data:`FORMATS`, as checkpoints store it.
+        stop: name of the control token that ends a reply.
+        stop_texts: texts at which a reply of a base that was never tuned has ended.
+        opening_follows_prefix: the opening stays when a trained prefix is in place
+            (official ChatGLM checkpoints); otherwise the prefix takes its place.
+    """
+
+    name: str
+    stop: str
+    stop_texts: tuple[str, ...]
+    opening_follows_prefix: bool
+
+    def opening(self, system: str | None) -> list[Segment]:
+        """Return what stands before the first round."""
+
+    def rounds(self, messages: Sequence[Message]) -> list[Segment]:
+        """Return the conversation; it ends with the assistant's cue after a user's turn."""
+
+
+class Plain:
+    """问/答 lines, for bases without a chat format of their own."""
+
+    name = "plain"
+    stop_texts: tuple[str, ...] = ("\n问：", "\n答：")
+    opening_follows_prefix = False
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.stop = tokenizer.eos
+        self._bos = tokenizer.bos
+
+    def opening(self, system: str | None) -> list[Segment]:
+        start = [Segment(self._bos, markup=True)] if self._bos else []
+        return [*start, Segment(f"{system}\n")] if system else start
+
+    def rounds(self, messages: Sequence[Message]) -> list[Segment]:
+        segments: list[Segment] = []
+        for index, message in enumerate(messages):
+            if message.role == "user":
+                line_end = "\n" if index else ""
+                segments += [Segment(f"{line_end}问："), Segment(message.text), Segment("\n答：")]
+            else:
+                segments.append(Segment(message.text, learn=message.learn, ends_reply=True))
+        return segments
+
+
+class ChatGLM2:
+    """``[Round i]`` text of ChatGLM2-6B, rounds counted from 1 (its ``build_prompt``)."""
+
+    name = "chatglm2"
+    stop = "</s>"
+    stop_texts: tuple[str, ...] = ("[Round ",)
+    opening_follows_prefix = True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pass
+
+    def opening(self, system: str | None) -> list[Segment]:
+        start = [Segment("[gMASK]sop", markup=True)]
+        return [*start, Segment(f"{system}\n\n")] if system else start
+
+    def rounds(self, messages: Sequence[Message]) -> list[Segment]:
+        segments: list[Segment] = []
+        for index, message in enumerate(messages):
+            if message.role == "user":
+                gap = "\n\n" if index else ""
+                text = f"{gap}[Round {index // 2 + 1}]\n\n问：{message.text}\n\n答："
+                segments.append(Segment(text))
+            else:
+                segments.append(Segment(message.text, learn=message.learn, ends_reply=True))
+        return segments
+
+
+class ChatGLM3:
+    """Role tokens of ChatGLM3-6B, which typed text can never make (its ``build_chat_input``)."""
+
+    name = "chatglm3"
+    stop = "<|user|>"
+    stop_texts: tuple[str, ...] = ()
+    opening_follows_prefix = True
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        pass
+
+    def opening(self, system: str | None) -> list[Segment]:
+        start = [Segment("[gMASK]sop", markup=True)]
+        if not system:
+            return start
+        return [*start, Segment("<|system|>", markup=True), Segment("\n"), Segment(system)]
+
+    def rounds(self, messages: Sequence[Message]) -> list[Segment]:
+        segments: list[Segment] = []
+        for message in messages:
+            segments.append(Segment(f"<|{message.role}|>", markup=True))
+            if message.role == "user":
+                segments += [Segment("\n"), Segment(message.text)]
+            else:
+                # The line after the role token is the model's own to write.
+                segments.append(Segment("\n", learn=message.learn))
+                segments.append(Segment(message.text, learn=message.learn, ends_reply=True))
+        if messages and messages[-1].role == "user":
+            segments.append(Segment("<|assistant|>", markup=True))
+        return segments
+
+
+class Jinja:
+    """The tokenizer's own chat template, with typed text kept out of its markup.
+
+    The template is rendered over place holders from Unicode's private use area; what
+    stands between them is markup, and the messages are put back as plain text.
+    """
+
+    name = "jinja"
+    stop_texts: tuple[str, ...] = ()
+    opening_follows_prefix = False
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        after_reply = self._render(_ROUND).partition(_HOLDER.format(1))[2]
+        self.stop = after_reply or tokenizer.eos
+
+    def opening(self, system: str | None) -> list[Segment]:
+        if not system:
+            text = self._opening([])
+            return [Segment(text, markup=True)] if text else []
+        text = self._opening([{"role": "system", "content": _SYSTEM}])
+        head, found, tail = text.partition(_SYSTEM)
+        if not found:  # a template that knows no system role
+            return [Segment(text, markup=True), Segment(f"{system}\n\n")]
+        return [Segment(head, markup=True), Segment(system), Segment(tail, markup=True)]
+
+    def rounds(self, messages: Sequence[Message]) -> list[Segment]:
+        turns = [_turn(message.role, index) for index, message in enumerate(messages)]
+        asks = bool(messages) and messages[-1].role == "user"
+        # A template may write a system text of its own: it belongs to the opening.
+        rest = self._render(turns, cue=asks).removeprefix(self._opening([]))
+        segments: list[Segment] = []
+        for index, message in enumerate(messages):
+            markup, _, rest = rest.partition(_HOLDER.format(index))
+            reply = message.role == "assistant"
+            segments += [
+                Segment(markup, markup=True),
+                Segment(message.text, learn=reply and message.learn, ends_reply=reply),
+            ]
+        return [*segments, Segment(rest, markup=True)] if asks else segments
+
+    def _opening(self, system: list[dict[str, str]]) -> str:
+        """Return the rendered text before the cue of the first user's turn."""
+        between = self._render([*_ROUND, _turn("user", 2)]).partition(_HOLDER.format(1))[2]
+        cue = between.partition(_HOLDER.format(2))[0]
+        start = self._render([*system, _turn("user", 0)]).partition(_HOLDER.format(0))[0]
+        while not start.endswith(cue):  # the cue is the longest end that both share
+            cue = cue[1:]
+        return start.removesuffix(cue)
+
+    def _render(self, turns: list[dict[str, str]], *, cue: bool = False) -> str:
+        text = self._tokenizer.render_template(turns, cue=cue)
+        if all(turn["content"] in text for turn in turns if turn["role"] != "system"):
+            return text
+        raise ConfigError(
+            say(zh="这个底座的对话模板丢掉了消息", en="this base's chat template drops a message"),
+            fix=say(zh="设 chat_format: plain", en="set chat_format: plain"),
+            code="chat-template",
+        )
+
+
+_HOLDER = "\ue000{}\ue001"
+_SYSTEM = _HOLDER.format("system")
+
+
+def _turn(role: str, index: int) -> dict[str, str]:
+    return {"role": role, "content": _HOLDER.format(index)}
+
+
+_ROUND = [_turn("user", 0), _turn("assistant", 1)]
+
+FORMATS: dict[str, Callable[[Tokenizer], ChatFormat]] = {
+    "plain": Plain,
+    "jinja": Jinja,
+    "chatglm2": ChatGLM2,
+    "chatglm3": ChatGLM3,
+}
+
+
+class Chat:
+    """A chat format bound to a tokenizer: the only maker of ids.
+
+    Raises:
+        ConfigError: if ``name`` is not one of :data:`FORMATS`.
+    """
+
+    def __init__(self, name: str, tokenizer: Tokenizer) -> None:
+        if name not in FORMATS:
+            raise ConfigError(
+                say(zh=f"没有名为 {name!r} 的对话格式", en=f"no chat format is called {name!r}"),
+                fix=say(zh="可用：", en="known: ") + ", ".join(FORMATS),
+                code="chat-format",
+            )
+        self.format = FORMATS[name](tokenizer)
+        self.tokenizer = tokenizer
+
+    @property
+    def stop_id(self) -> int:
+        """Id of the token that ends a reply."""
+        return self.tokenizer.encode(self.format.stop, markup=True)[0]
+
+    def opening(self, system: str | None = None) -> list[int]:
+        """Return the ids before the first round; the text a prefix is initialised from."""
+        return [id for part in self.format.opening(system) for id in self._ids(part)]
+
+    def encode(
+        self, messages: Sequence[Message], *, system: str | None = None, prefixed: bool = False
+    ) -> Encoded:
+        """Turn a conversation into ids and targets.
+
+        Args:
+            messages: alternating, a user's turn first. After a user's turn the ids end
+                with the assistant's cue (a prompt), after a reply with its last token.
+            system: a system text for a base without prefix.
+            prefixed: a trained prefix stands before these ids.
+
+        Returns:
+            ids and targets of equal length.
+        """
+        opens = not prefixed or self.format.opening_follows_prefix
+        ids = self.opening(system) if opens else []
+        targets = [IGNORE] * len(ids)
+        for segment in self.format.rounds(messages):
+            piece, before = self._ids(segment), len(ids) - 1
+            ids += piece
+            targets += [IGNORE] * len(piece)
+            if segment.learn:  # each id is the target of the position before it
+                targets[before : len(ids) - 1] = piece
+                if segment.ends_reply:
+                    targets[-1] = self.stop_id
+        return Encoded(ids, targets)
+
+    def _ids(self, segment: Segment) -> list[int]:
+        return self.tokenizer.encode(segment.text, markup=segment.markup) if segment.text else []
+
+
+def latest_rounds(
+    messages: Sequence[Message], fits: Callable[[Sequence[Message]], bool]
+) -> tuple[Message, ...]:
+    """Drop whole oldest rounds until ``fits``; the last question is never dropped.
+
+    Training and serving share this, so that a long chat is cut where training cut it.
+    """
+    kept = tuple(messages)
+    while len(kept) > 2 and not fits(kept):
+        kept = kept[2:]
+    return kept
