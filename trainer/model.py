@@ -1,0 +1,235 @@
+"""The only place where a model is built.
+
+A base is a transformers model that is frozen and, if asked, packed to int8 or int4,
+together with its chat format. Everything that runs it (training, evaluation, chat)
+goes through :meth:`Base.hidden` and :meth:`Base.logits`, so that the prefix, the
+attention mask and the positions are put together once: leaving one out is silently
+wrong.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.bases import BaseSource, Report, find_base
+from trainer.chat import Chat
+from trainer.errors import BaseModelError, ConfigError
+from trainer.language import say
+from trainer.prefix import Prefix, attention_mask, positions
+from trainer.quantize import Bits, quantize_linears
+
+
+@dataclass(frozen=True)
+class Base:
+    """A frozen base model with its chat format.
+
+    Attributes:
+        source: where it came from.
+        network: the transformers model, in evaluation mode, without gradients.
+        chat: makes ids out of messages.
+        bits: 8, 4, or nothing when the weights are dense.
+    """
+
+    source: BaseSource
+    network: Any
+    chat: Chat
+    bits: Bits | None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return torch.device(self.network.device)
+
+    @property
+    def context(self) -> int:
+        """Longest sequence the base was made for, prefix included."""
+        return int(self.network.config.max_position_embeddings)
+
+    def hidden(self, ids: Tensor, real: Tensor, prefix: Prefix | None, cache: Any = None) -> Tensor:
+        """Return the last layer's states of ``ids``.
+
+        Args:
+            ids: ``[batch, queries]``, the newest tokens.
+            real: ``[batch, length]`` bool over all tokens so far, false on padding.
+            prefix: stands before every sequence.
+            cache: holds the prefix and the earlier tokens, as a former call filled it;
+                without one the prefix is put in a fresh one.
+
+        Returns:
+            ``[batch, queries, hidden]``.
+        """
+        length = prefix.length if prefix else 0
+        if cache is None and prefix:
+            cache = prefix.cache(len(ids), self.network.dtype)
+        output = self.network.base_model(
+            input_ids=ids,
+            attention_mask=attention_mask(self.network.config, real, length, ids.shape[1]),
+            position_ids=positions(real, length, ids.shape[1]),
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        states: Tensor = output.last_hidden_state
+        return states
+
+    def head(self, words: Tensor | None = None) -> Tensor:
+        """Return the output layer's rows, ``[vocabulary, hidden]`` or those of ``words``."""
+        weight: Tensor = self.network.get_output_embeddings().weight
+        return weight if words is None else weight[words]
+
+    def logits(self, states: Tensor, head: Tensor) -> Tensor:
+        """Return ``[..., rows of head]`` scores of the next token, in float32."""
+        scores = torch.nn.functional.linear(states, head).float()
+        cap = getattr(self.network.config, "final_logit_softcapping", None)
+        return torch.tanh(scores / cap) * cap if cap else scores
+
+
+def load_base(
+    name: str,
+    *,
+    bits: Bits | None = 8,
+    device: str = "auto",
+    chat_format: str | None = None,
+    report: Report = lambda _stage, _done: None,
+) -> Base:
+    """Load a base, frozen, packed to ``bits``.
+
+    Args:
+        name: a registered name, a Hugging Face folder or a ``.gguf`` file.
+        bits: 8 or 4; nothing keeps the weights dense.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        chat_format: overrules the base's own.
+        report: told of the progress.
+
+    Raises:
+        BaseModelError: if the base is missing, damaged or of a kind that cannot be tuned.
+        ConfigError: for a device or chat format that there is not.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported
+    place = pick_device(device)
+    source = find_base(name, report)
+    report(say(zh="载入底座", en="loading the base"), 0.0)
+    network = _load_network(source, place)
+    if bits is not None:
+        quantize_linears(network, bits, keep=network.get_output_embeddings())
+    network.requires_grad_(False).eval()
+    base = Base(source, network, load_chat(source, chat_format), bits)
+    _check_head(base)
+    report(say(zh="载入底座", en="loading the base"), 1.0)
+    return base
+
+
+def load_chat(source: BaseSource, chat_format: str | None = None) -> Chat:
+    """Return the chat format of a base, without its weights."""
+    return Chat(chat_format or source.chat_format, load_tokenizer(source))
+
+
+def pick_device(device: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: if there is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available()):
+        return torch.device(device)
+    raise ConfigError(
+        say(zh=f"没有 {device!r} 这个设备", en=f"there is no device {device!r}"),
+        fix=say(zh="用 auto 或 cpu", en="use auto or cpu"),
+        code="device",
+    )
+
+
+def load_tokenizer(source: BaseSource) -> HubTokenizer:
+    """Load the tokenizer that lies beside the weights."""
+    from transformers import AutoTokenizer
+
+    return HubTokenizer(AutoTokenizer.from_pretrained(source.folder, local_files_only=True))
+
+
+class HubTokenizer:
+    """A transformers tokenizer as :class:`trainer.chat.Tokenizer`."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return len(self._tokenizer)
+
+    def encode(self, text: str, *, markup: bool = False) -> list[int]:
+        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=not markup)
+        ids: list[int] = encoded["input_ids"]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
+
+    @property
+    def bos(self) -> str:
+        return self._tokenizer.bos_token or ""
+
+    @property
+    def eos(self) -> str:
+        return self._tokenizer.eos_token or ""
+
+    def render_template(self, messages: list[dict[str, str]], *, cue: bool) -> str:
+        text: str = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=cue
+        )
+        return text
+
+
+def _load_network(source: BaseSource, place: torch.device) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    hush: Any = logging.disable_progress_bar
+    hush()
+    loader: Any = AutoModelForCausalLM
+    try:
+        return loader.from_pretrained(
+            source.folder,
+            dtype=torch.float32 if place.type == "cpu" else torch.bfloat16,
+            attn_implementation="sdpa",
+            local_files_only=True,
+            trust_remote_code=False,
+        ).to(place)
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(
+            say(
+                zh=f"transformers 读不了这个底座：{error}",
+                en=f"transformers cannot read this base: {error}",
+            ),
+            path=source.folder,
+            fix=say(
+                zh="需要 transformers 自带的因果语言模型，不运行模型附带的代码",
+                en="it must be a causal LM that transformers itself knows; no remote code is run",
+            ),
+            code="base-unreadable",
+        ) from error
+
+
+def _check_head(base: Base) -> None:
+    """Refuse an architecture whose output layer does more than :meth:`Base.logits` does."""
+    ids = torch.tensor([[1, 2, 3]], device=base.device)
+    with torch.no_grad():
+        theirs = base.network(input_ids=ids).logits[:, -1].float()
+        states = base.hidden(ids, torch.ones_like(ids, dtype=torch.bool), None)
+        ours = base.logits(states[:, -1], base.head())
+    if not torch.allclose(theirs, ours, atol=0.05 * float(theirs.std()) + 1e-4):
+        raise BaseModelError(
+            say(
+                zh=f"还不支持这种模型结构：{base.network.config.model_type}",
+                en=f"this architecture is not supported: {base.network.config.model_type}",
+            ),
+            path=base.source.folder,
+            fix=say(zh="换一个底座", en="use another base"),
+            code="base-head",
+        )

@@ -1,0 +1,156 @@
+"""P-Tuning v2: the only thing that is trained.
+
+A prefix is a key and a value per layer that every token attends to (Liu et al.,
+arXiv 2110.07602; Li & Liang, arXiv 2101.00190). It stands where the persona's
+description would stand, and by default it starts as exactly that: the keys and
+values the base computes for the description. So before the first step the tuned
+model already equals the prompted one, and tens of steps do what takes a random
+prefix thousands.
+
+Real tokens start at position P, the convention of transformers, PEFT and llama.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache, PretrainedConfig
+
+
+class Prefix(nn.Module):
+    """Trainable keys and values, a pair per layer.
+
+    Args:
+        keys: per layer ``[kv_heads, P, head_dim]``, rotated for positions ``0..P-1``.
+        values: per layer ``[kv_heads, P, head_dim]``.
+    """
+
+    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.keys = nn.ParameterList([nn.Parameter(key.detach().float().clone()) for key in keys])
+        self.values = nn.ParameterList(
+            [nn.Parameter(value.detach().float().clone()) for value in values]
+        )
+
+    @property
+    def length(self) -> int:
+        """Number of positions P (``pre_seq_len``)."""
+        return int(self.keys[0].shape[1])
+
+    def cache(self, batch: int, dtype: torch.dtype) -> DynamicCache:
+        """Return a cache already holding the prefix, for ``batch`` sequences.
+
+        Gradients flow through it to the parameters. Its layers never slide: a base with
+        sliding windows would drop the prefix from them on a long history. The window is
+        kept by :func:`attention_mask` instead.
+        """
+        cache = DynamicCache()
+        for index, (key, value) in enumerate(zip(self.keys, self.values, strict=True)):
+            cache.update(
+                key.to(dtype).expand(batch, *key.shape),
+                value.to(dtype).expand(batch, *value.shape),
+                index,
+            )
+        return cache
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the parameters under the names they are saved by."""
+        return {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.named_parameters()
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Prefix:
+        """Undo :meth:`tensors`."""
+        layers = len(tensors) // 2
+        return cls(
+            [tensors[f"keys.{index}"] for index in range(layers)],
+            [tensors[f"values.{index}"] for index in range(layers)],
+        )
+
+
+def attention_mask(
+    config: PretrainedConfig, real: Tensor, prefix_length: int, queries: int
+) -> Tensor | dict[str, Tensor]:
+    """Say which key each of the last ``queries`` tokens may attend to.
+
+    Every token sees the whole prefix, in every layer and at every length; the real
+    tokens before it and itself; in a sliding layer only the last ``sliding_window`` of
+    those.
+
+    Args:
+        config: the base's configuration (``layer_types``, ``sliding_window``).
+        real: ``[batch, length]`` bool, false on padding; the prefix is not counted.
+        prefix_length: P.
+        queries: how many of the tokens at the end ask.
+
+    Returns:
+        bool ``[batch, 1, queries, P + length]``, true where attended; for a base with
+        sliding layers a mask per kind of layer, as its ``forward`` takes it.
+    """
+    batch, length = real.shape
+    key = torch.arange(length, device=real.device)
+    query = key[length - queries :, None]
+    # A padding token sees itself, so that no row is empty (softmax of nothing is NaN).
+    causal = ((key <= query) & real[:, None, :]) | (key == query)
+    prefix = real.new_ones(batch, queries, prefix_length)
+    full = torch.cat([prefix, causal], dim=2)[:, None]
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if "sliding_attention" not in kinds:
+        return full
+    near = causal & (query - key < config.sliding_window)
+    return {"full_attention": full, "sliding_attention": torch.cat([prefix, near], dim=2)[:, None]}
+
+
+def positions(real: Tensor, prefix_length: int, queries: int) -> Tensor:
+    """Return the position of each of the last ``queries`` tokens, ``[batch, queries]``.
+
+    Real tokens count from P; padding takes position P, where it disturbs nothing.
+    """
+    count = real.long().cumsum(dim=1) - 1
+    return count.clamp_min(0)[:, real.shape[1] - queries :] + prefix_length
+
+
+def text_prefix(network: Any, ids: Sequence[int]) -> Prefix:
+    """Return the prefix that acts exactly as ``ids`` standing before every conversation.
+
+    Args:
+        network: the frozen base.
+        ids: the opening of the chat format with the persona's description, length P.
+    """
+    cache: Any = DynamicCache()
+    real = torch.ones(1, len(ids), dtype=torch.bool, device=network.device)
+    with torch.no_grad():
+        network.base_model(
+            input_ids=torch.tensor([list(ids)], device=network.device),
+            attention_mask=attention_mask(network.config, real, 0, len(ids)),
+            position_ids=positions(real, 0, len(ids)),
+            past_key_values=cache,
+            use_cache=True,
+        )
+    layers = cache.layers
+    return Prefix([layer.keys[0] for layer in layers], [layer.values[0] for layer in layers])
+
+
+def random_prefix(network: Any, ids: Sequence[int], length: int, seed: int) -> Prefix:
+    """Return a prefix drawn at random, at the scale of the base's own keys and values.
+
+    Args:
+        network: the frozen base.
+        ids: the opening of the chat format without a description. Its keys and values
+            are kept (most bases attend heavily to their first token); the rest is drawn.
+        length: P.
+        seed: of the draw.
+    """
+    start = text_prefix(network, ids)
+    generator = torch.Generator().manual_seed(seed)
+
+    def grown(own: Tensor) -> Tensor:
+        heads, kept, size = own.shape
+        drawn = torch.randn(heads, length - kept, size, generator=generator)
+        return torch.cat([own, drawn.to(own.device) * own[:, -1:].std()], dim=1)
+
+    return Prefix([grown(key) for key in start.keys], [grown(value) for value in start.values])

@@ -1,0 +1,168 @@
+"""Frozen int8 and int4 linear layers, stored as the official ChatGLM code stores them.
+
+Only the prefix is trained, so the base's weights may stay packed for the whole
+run: each use unpacks one layer, multiplies, and forgets. The backward pass unpacks
+again instead of keeping the dense weights, which is what saves the memory.
+
+Storage (THUDM/chatglm2-6b ``quantization.py``): weights ``[out, in]`` are divided
+by a half-precision scale per row and rounded to int8; int4 packs two columns in a
+byte, the even column in the high nibble, two's complement. Embedding, output layer
+and norms are not quantized.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from trainer.errors import BaseModelError, ConfigError
+from trainer.language import say
+
+Bits = Literal[4, 8]
+
+_SMALLEST_SCALE = 2.0**-24
+"""Smallest half-precision number above zero: a row of zeros must not divide by zero."""
+
+
+def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
+    """Quantize ``weight`` row by row.
+
+    The error of each element is at most ``0.5 * scale``, plus what rounding the scale
+    to half precision moves the largest element of a row (``2**-11`` of it).
+
+    Args:
+        weight: ``[out, in]``, floating; for 4 bits ``in`` must be even.
+        bits: 8 or 4.
+
+    Returns:
+        packed int8 ``[out, in]`` or ``[out, in / 2]``, and float16 scales ``[out]``.
+
+    Raises:
+        ConfigError: for an odd number of columns at 4 bits.
+    """
+    if bits == 4 and weight.shape[1] % 2:
+        raise ConfigError(
+            say(
+                zh=f"int4 需要偶数列，这一层有 {weight.shape[1]} 列",
+                en=f"int4 needs an even number of columns, this layer has {weight.shape[1]}",
+            ),
+            fix=say(zh="用 --bits 8", en="use --bits 8"),
+            code="int4-odd-columns",
+        )
+    top = 2 ** (bits - 1) - 1
+    wide = weight.detach().float()
+    scale = (wide.abs().amax(dim=1) / top).clamp_min(_SMALLEST_SCALE).half()
+    whole = (wide / scale.float()[:, None]).round_().clamp_(-top, top).to(torch.int8)
+    return (whole if bits == 8 else _pack_nibbles(whole)), scale
+
+
+def dequantize_rows(packed: Tensor, scale: Tensor, bits: Bits, dtype: torch.dtype) -> Tensor:
+    """Return ``[out, in]`` weights in ``dtype``; equals the official kernel bit for bit.
+
+    Args:
+        packed: int8 ``[out, in]`` (8 bits) or ``[out, in / 2]`` (4 bits).
+        scale: float16 ``[out]``.
+        bits: 8 or 4.
+        dtype: of the result.
+    """
+    whole = packed if bits == 8 else _unpack_nibbles(packed)
+    return whole.to(dtype).mul_(scale.to(dtype)[:, None])
+
+
+def _pack_nibbles(whole: Tensor) -> Tensor:
+    return (whole[:, 0::2] << 4) | (whole[:, 1::2] & 0x0F)
+
+
+def _unpack_nibbles(packed: Tensor) -> Tensor:
+    # Shifts of int8 are arithmetic: they bring the sign along.
+    return torch.stack((packed >> 4, (packed << 4) >> 4), dim=-1).flatten(-2)
+
+
+class _PackedMatmul(torch.autograd.Function):
+    """``x @ W.T`` for frozen packed ``W``: unpacks in both passes, saves only packed weights."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, packed: Tensor, scale: Tensor, bits: Bits) -> Tensor:
+        ctx.save_for_backward(packed, scale)
+        ctx.bits = bits
+        return nn.functional.linear(x, dequantize_rows(packed, scale, bits, x.dtype))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        packed, scale = ctx.saved_tensors
+        return grad @ dequantize_rows(packed, scale, ctx.bits, grad.dtype), None, None, None
+
+
+_packed_matmul: Any = _PackedMatmul.apply
+
+
+class QuantizedLinear(nn.Module):
+    """A frozen linear layer over packed weights; drops in for :class:`torch.nn.Linear`.
+
+    Args:
+        packed: int8 ``[out, in]`` or ``[out, in / 2]``.
+        scale: float16 ``[out]``.
+        bits: 8 or 4.
+        bias: ``[out]`` or none.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, packed: Tensor, scale: Tensor, bits: Bits, bias: Tensor | None) -> None:
+        super().__init__()
+        self.bits = bits
+        self.out_features = packed.shape[0]
+        self.in_features = packed.shape[1] * (8 // bits)
+        self.register_buffer("weight", packed)
+        self.register_buffer("weight_scale", scale)
+        self.register_buffer("bias", bias)
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, bits: Bits) -> QuantizedLinear:
+        """Quantize a dense layer."""
+        packed, scale = quantize_rows(linear.weight, bits)
+        return cls(packed, scale, bits, None if linear.bias is None else linear.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[..., in]`` to ``[..., out]``."""
+        y: Tensor = _packed_matmul(x, self.weight, self.weight_scale, self.bits)
+        return y if self.bias is None else y + self.bias
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bits={self.bits}"
+
+
+def quantize_linears(network: nn.Module, bits: Bits, *, keep: nn.Module | None) -> int:
+    """Replace every linear layer of ``network`` in place, each freed before the next.
+
+    Args:
+        network: the model.
+        bits: 8 or 4.
+        keep: the output layer, which stays dense.
+
+    Returns:
+        how many layers were replaced.
+
+    Raises:
+        BaseModelError: if there was no linear layer to replace.
+    """
+    count = 0
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear) and child is not keep:
+                setattr(parent, name, QuantizedLinear.from_linear(child, bits))
+                count += 1
+    if not count:
+        raise BaseModelError(
+            say(
+                zh="这个底座没有可以量化的线性层",
+                en="this base has no linear layer that could be quantized",
+            ),
+            fix=say(zh="用 --bits none", en="use --bits none"),
+            code="nothing-to-quantize",
+        )
+    return count
