@@ -4,7 +4,8 @@ The path of the data, in order:
 
 1. :mod:`trainer.persona` and :mod:`trainer.check` read a persona's YAML file;
 2. :mod:`trainer.dataset` compiles it into ``train.json`` and ``dev.json``;
-3. :mod:`trainer.chat` turns conversations into ids and targets, :mod:`trainer.batches` into tensors;
+3. :mod:`trainer.chat` turns conversations into ids and targets, :mod:`trainer.batches` those
+   into tensors;
 4. :mod:`trainer.bases` finds a base model, :mod:`trainer.model` builds it, :mod:`trainer.quantize`
    packs its weights and :mod:`trainer.prefix` holds the only thing that is trained;
 5. :mod:`trainer.train` trains with the settings of :mod:`trainer.config`;

@@ -9,13 +9,13 @@ wrong.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from trainer.bases import BaseSource, Report, find_base
 from trainer.chat import Chat
@@ -51,6 +51,17 @@ class Base:
         """Longest sequence the base was made for, prefix included."""
         return int(self.network.config.max_position_embeddings)
 
+    @property
+    def stop_ids(self) -> set[int]:
+        """Ids at which a reply ends: the chat format's, and those of the model itself."""
+        eos = self.network.config.eos_token_id
+        own = eos if isinstance(eos, list) else [eos]
+        return {self.chat.stop_id, *(id for id in own if id is not None)}
+
+    def new_cache(self, batch: int, prefix: Prefix | None) -> Any:
+        """Return a cache for ``batch`` sequences, which holds the prefix if there is one."""
+        return prefix.cache(batch, self.network.dtype) if prefix else DynamicCache()
+
     def hidden(self, ids: Tensor, real: Tensor, prefix: Prefix | None, cache: Any = None) -> Tensor:
         """Return the last layer's states of ``ids``.
 
@@ -66,7 +77,7 @@ class Base:
         """
         length = prefix.length if prefix else 0
         if cache is None and prefix:
-            cache = prefix.cache(len(ids), self.network.dtype)
+            cache = self.new_cache(len(ids), prefix)
         output = self.network.base_model(
             input_ids=ids,
             attention_mask=attention_mask(self.network.config, real, length, ids.shape[1]),
@@ -110,7 +121,6 @@ def load_base(
         BaseModelError: if the base is missing, damaged or of a kind that cannot be tuned.
         ConfigError: for a device or chat format that there is not.
     """
-    os.environ["HF_HUB_OFFLINE"] = "1"  # read when transformers is first imported
     place = pick_device(device)
     source = find_base(name, report)
     report(say(zh="载入底座", en="loading the base"), 0.0)

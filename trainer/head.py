@@ -1,0 +1,76 @@
+"""The loss over part of the vocabulary.
+
+With a vocabulary of 262,144 words the output layer alone is half the cost of a step,
+for words that the persona never says. So the loss is taken over the words that occur
+in the data and a fresh sample of the rest, whose scores are raised by the logarithm of
+how many words each stands for: an unbiased estimate of the full softmax's sum (sampled
+softmax, Jean et al., arXiv 1412.2007). The dev loss always takes the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from trainer.batches import Batch
+from trainer.chat import IGNORE
+from trainer.model import Base
+from trainer.prefix import Prefix
+
+_CHUNK = 256
+"""Positions whose full scores are held at once: 256 x 262,144 floats are 268 MB."""
+
+
+class SampledHead:
+    """Takes the training loss over the words of the data and a sample of the rest.
+
+    Args:
+        base: the frozen base.
+        words: ids that occur in the data.
+        sample: how many other words are drawn each time; 0 takes all of them.
+        seed: of the draws.
+    """
+
+    def __init__(self, base: Base, words: Iterable[int], sample: int, seed: int) -> None:
+        vocabulary = base.head().shape[0]
+        known = torch.zeros(vocabulary, dtype=torch.bool)
+        known[sorted(set(words))] = True
+        self._base, self._seed = base, seed
+        self._words, self._rest = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
+        self._sample = sample if 0 < sample < len(self._rest) else 0
+        self._column = torch.full((vocabulary,), IGNORE)
+        self._column[self._words] = torch.arange(len(self._words))
+        self._column = self._column.to(base.device)
+
+    def loss(self, batch: Batch, prefix: Prefix, draw: int) -> Tensor:
+        """Return the summed loss of a batch; equal ``draw`` draws equal words."""
+        wanted = batch.targets != IGNORE
+        states = self._base.hidden(batch.ids, batch.real, prefix)[wanted]
+        targets = batch.targets[wanted]
+        if not self._sample:
+            return cross_entropy(
+                self._base.logits(states, self._base.head()), targets, reduction="sum"
+            )
+        generator = torch.Generator().manual_seed((self._seed << 32) + draw)
+        drawn = self._rest[torch.randint(len(self._rest), (self._sample,), generator=generator)]
+        head = self._base.head(torch.cat([self._words, drawn]).to(self._base.device))
+        logits = self._base.logits(states, head)
+        raised = logits.new_zeros(logits.shape[1])
+        raised[len(self._words) :] = math.log(len(self._rest) / self._sample)
+        return cross_entropy(logits + raised, self._column[targets], reduction="sum")
+
+
+@torch.no_grad()
+def full_loss(base: Base, batch: Batch, prefix: Prefix | None) -> tuple[float, int]:
+    """Return the summed loss over the whole vocabulary, and over how many tokens."""
+    wanted = batch.targets != IGNORE
+    states, targets = base.hidden(batch.ids, batch.real, prefix)[wanted], batch.targets[wanted]
+    total = 0.0
+    for start in range(0, len(targets), _CHUNK):
+        logits = base.logits(states[start : start + _CHUNK], base.head())
+        total += float(cross_entropy(logits, targets[start : start + _CHUNK], reduction="sum"))
+    return total, len(targets)

@@ -1,0 +1,479 @@
+"""The training loop: step, log, evaluate, save, resume.
+
+Only the prefix is trained. A run is a function of its settings and its data, so an
+interrupted one is resumed to the very weights it would have reached (on the CPU).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, count, islice
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from trainer.batches import collate, encode_example, epoch_batches
+from trainer.chat import Encoded
+from trainer.checkpoint import (
+    RUN_FILE,
+    STATE_FILE,
+    Card,
+    Checkpoint,
+    RunIndex,
+    library_versions,
+    open_checkpoint,
+    read_index,
+    save_checkpoint,
+    write_index,
+)
+from trainer.config import TrainConfig
+from trainer.dataset import Dataset
+from trainer.errors import CheckpointError, ConfigError, TrainingError
+from trainer.head import SampledHead, full_loss
+from trainer.language import say
+from trainer.model import Base
+from trainer.persona import Persona
+from trainer.prefix import Prefix, random_prefix, text_prefix
+
+LOG_FILE = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run says of itself at a step.
+
+    Attributes:
+        step: updates done, of ``steps``.
+        loss: mean training loss per token since the last line.
+        dev_loss: at a checkpoint, the mean dev loss per token over the whole vocabulary.
+        tokens: tokens seen so far, padding excluded.
+        seconds: since the run, or its resumption, began.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    dev_loss: float | None
+    tokens: int
+    seconds: float
+
+
+class Listener(Protocol):
+    """Is told how a run goes on; the command line draws a bar, the page a curve."""
+
+    def __call__(self, progress: Progress, /) -> None:
+        """Take note of a step."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will amount to, known before it starts.
+
+    Attributes:
+        steps: updates.
+        epochs: how often each example is seen.
+        conversations: sequences in an epoch.
+        pre_seq_len: positions in the prefix.
+        parameters: trained numbers.
+    """
+
+    steps: int
+    epochs: float
+    conversations: int
+    pre_seq_len: int
+    parameters: int
+
+    @property
+    def overdone(self) -> bool:
+        """Hundreds of epochs learn the examples by heart and forget everything else."""
+        return self.epochs >= 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: ``finished``, ``stopped early``, or ``interrupted`` by a signal."""
+
+    reason: str
+    step: int
+    checkpoint: Path
+
+
+@dataclass
+class _State:
+    """Everything that changes while a run goes on."""
+
+    prefix: Prefix
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    tokens: int = 0
+    best_loss: float = math.inf
+    best: str = ""
+    worse: int = 0
+    losses: list[float] = field(default_factory=list)
+
+
+class Run:
+    """One training run in one folder.
+
+    Args:
+        base: the frozen base.
+        persona: goes into the checkpoint; its summary starts the prefix.
+        dataset: what is taught and asked.
+        dataset_sha256: identity of the data.
+        config: the settings.
+        folder: where checkpoints and the log are written.
+        resume: go on from the folder's last checkpoint.
+        accept_changes: resume although the data, base or persona differ.
+
+    Raises:
+        ConfigError: the prefix does not fit the base's context.
+        DatasetError: an example does not fit the settings.
+        TrainingError: the folder is in use, or holds a run already.
+        CheckpointError: there is nothing to resume, or it belongs to something else.
+    """
+
+    def __init__(
+        self,
+        base: Base,
+        persona: Persona,
+        dataset: Dataset,
+        dataset_sha256: str,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        resume: bool = False,
+        accept_changes: bool = False,
+    ) -> None:
+        self.base, self.persona, self.config, self.folder = base, persona, config, folder
+        self._train, self._data = dataset.train, dataset_sha256
+        self._dev = [encode_example(base.chat, e.messages, config) for e in dataset.dev]
+        if resume:
+            self._state = self._restored(self._resumable(accept_changes))
+        else:
+            self._refuse_existing()
+            self._state = self._fresh()
+        first = self._epoch(0)
+        self._head = SampledHead(base, self._words(first), config.head_sample, config.seed)
+        rows = [row for batch in first for row in batch]
+        updates = math.ceil(len(first) / config.gradient_accumulation_steps)
+        self.plan = Plan(
+            steps=config.max_steps,
+            epochs=config.max_steps / updates,
+            conversations=len(rows),
+            pre_seq_len=self._state.prefix.length,
+            parameters=sum(p.numel() for p in self._state.prefix.parameters()),
+        )
+        self._refuse_overflow(max(len(row.ids) for row in [*rows, *self._dev]))
+
+    def train(self, listener: Listener = lambda _progress: None) -> Outcome:
+        """Train to the end, to early stopping, or to a signal; the last state is always saved.
+
+        Raises:
+            TrainingError: the loss is not a number, the disk is full, or another process
+                trains into the folder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(self.folder), _stop_signals() as stop:
+            return self._loop(listener, stop)
+
+    def _loop(self, listener: Listener, stop: list[int]) -> Outcome:
+        state, config, begun = self._state, self.config, time.monotonic()
+        reason, batches = "finished", self._batches()
+        while state.step < config.max_steps:
+            state.losses.append(self._update(batches))
+            saves = state.step % config.save_steps == 0 or state.step == config.max_steps or stop
+            dev_loss = self._dev_loss() if saves else None
+            if saves:
+                self._save(dev_loss, finished=state.step == config.max_steps)
+            if saves or state.step % config.logging_steps == 0:
+                mean = sum(state.losses) / len(state.losses)
+                state.losses.clear()
+                seconds = time.monotonic() - begun
+                self._tell(
+                    listener,
+                    Progress(state.step, config.max_steps, mean, dev_loss, state.tokens, seconds),
+                )
+            if stop:
+                reason = "interrupted"
+                break
+            if config.early_stopping_patience and state.worse >= config.early_stopping_patience:
+                reason = "stopped early"
+                break
+        return Outcome(reason, state.step, self.folder / f"checkpoint-{state.step}")
+
+    def _update(self, batches: Iterator[list[Encoded]]) -> float:
+        """Do one update; returns the mean loss per token."""
+        state, config = self._state, self.config
+        micro = [
+            collate(next(batches), self.base.device)
+            for _ in range(config.gradient_accumulation_steps)
+        ]
+        tokens = sum(int((batch.targets >= 0).sum()) for batch in micro)
+        total = 0.0
+        for part, batch in enumerate(micro):
+            draw = state.step * config.gradient_accumulation_steps + part
+            loss = self._head.loss(batch, state.prefix, draw) / tokens
+            torch.autograd.backward(loss)
+            total += float(loss)
+            state.tokens += int(batch.real.sum())
+        if not math.isfinite(total):
+            raise _not_a_number(state.step, config)
+        torch.nn.utils.clip_grad_norm_(state.prefix.parameters(), config.max_grad_norm)
+        for group in state.optimizer.param_groups:
+            group["lr"] = config.learning_rate * _schedule(state.step, config)
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+        state.step += 1
+        return total
+
+    def _batches(self) -> Iterator[list[Encoded]]:
+        """Yield all batches from the present step on, epoch after epoch."""
+        epochs = chain.from_iterable(self._epoch(number) for number in count())
+        return islice(epochs, self._state.step * self.config.gradient_accumulation_steps, None)
+
+    def _epoch(self, number: int) -> list[list[Encoded]]:
+        return epoch_batches(self._train, self.base.chat, self.config, number)
+
+    def _words(self, batches: Sequence[Sequence[Encoded]]) -> set[int]:
+        rows = [row for batch in batches for row in batch] + self._dev
+        return {self.base.chat.stop_id, *(word for row in rows for word in row.ids)}
+
+    def _dev_loss(self) -> float | None:
+        if not self._dev:
+            return None
+        total, tokens = 0.0, 0
+        rows = sorted(self._dev, key=lambda row: len(row.ids))
+        for start in range(0, len(rows), 16):
+            batch = collate(rows[start : start + 16], self.base.device)
+            loss, targets = full_loss(self.base, batch, self._state.prefix)
+            total, tokens = total + loss, tokens + targets
+        return total / tokens
+
+    # --- starting and saving -------------------------------------------------------------
+
+    def _fresh(self) -> _State:
+        prefix = self._first_prefix().to(self.base.device)
+        return _State(prefix, self._optimizer(prefix))
+
+    def _first_prefix(self) -> Prefix:
+        config, chat = self.config, self.base.chat
+        described = chat.opening(self.persona.summary)
+        length = config.pre_seq_len or len(described)
+        if config.prefix_init == "random":
+            return random_prefix(self.base.network, chat.opening(), length, config.seed)
+        if config.prefix_init == "text":
+            return text_prefix(self.base.network, self._text(described, length))
+        start = Prefix.from_tensors(open_checkpoint(config.prefix_init).tensors())
+        if config.pre_seq_len not in (None, start.length):
+            raise ConfigError(
+                say(
+                    zh=f"pre_seq_len 是 {length}，而 {config.prefix_init} 的前缀长 {start.length}",
+                    en=f"pre_seq_len is {length}, but {config.prefix_init} has {start.length}",
+                ),
+                fix=say(zh="不要设 pre_seq_len", en="leave pre_seq_len out"),
+                code="pre-seq-len",
+            )
+        return start
+
+    def _text(self, described: list[int], length: int) -> list[int]:
+        """Return ``length`` ids: the description, and as many of the persona's own words as fit."""
+        ids = list(described)
+        for example in self._train:
+            if len(ids) >= length:
+                break
+            ids += self.base.chat.encode(example.messages, prefixed=True).ids
+        while len(ids) < length:
+            ids += described
+        return ids[:length]
+
+    def _optimizer(self, prefix: Prefix) -> torch.optim.AdamW:
+        return torch.optim.AdamW(prefix.parameters(), self.config.learning_rate, weight_decay=0.0)
+
+    def _save(self, dev_loss: float | None, *, finished: bool) -> None:
+        state = self._state
+        name = f"checkpoint-{state.step}"
+        better = dev_loss is None or dev_loss < state.best_loss
+        if better:
+            state.best, state.best_loss, state.worse = name, dev_loss or math.inf, 0
+        else:
+            state.worse += 1
+        card = Card(
+            base=self.base.source.name,
+            base_sha256=self.base.source.sha256,
+            bits=self.base.bits,
+            chat_format=self.base.chat.format.name,
+            pre_seq_len=state.prefix.length,
+            settings=self.config,
+            persona=self.persona,
+            dataset_sha256=self._data,
+            step=state.step,
+            dev_loss=dev_loss,
+            versions=library_versions(),
+            prefix_sha256="",
+        )
+        save_checkpoint(self.folder, card, state.prefix.tensors(), self._resume_tensors())
+        write_index(self.folder, RunIndex(best=state.best, last=name, finished=finished))
+
+    def _resume_tensors(self) -> dict[str, Tensor]:
+        state = self._state
+        numbers = [state.tokens, state.best_loss, state.worse, int(state.best.split("-")[1])]
+        tensors = {"numbers": torch.tensor(numbers, dtype=torch.float64)}
+        for name, parameter in state.prefix.named_parameters():
+            for key, value in state.optimizer.state[parameter].items():
+                tensors[f"{key}.{name}"] = torch.as_tensor(value).detach().cpu()
+        return tensors
+
+    def _restored(self, checkpoint: Checkpoint) -> _State:
+        from safetensors.torch import load_file
+
+        prefix = Prefix.from_tensors(checkpoint.tensors()).to(self.base.device)
+        optimizer = self._optimizer(prefix)
+        tensors = load_file(checkpoint.folder / STATE_FILE)
+        for name, parameter in prefix.named_parameters():
+            optimizer.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to(self.base.device if key != "step" else "cpu")
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+        tokens, best_loss, worse, best = tensors["numbers"].tolist()
+        return _State(
+            prefix,
+            optimizer,
+            step=checkpoint.card.step,
+            tokens=int(tokens),
+            best_loss=best_loss,
+            best=f"checkpoint-{int(best)}",
+            worse=int(worse),
+        )
+
+    def _refuse_existing(self) -> None:
+        if (self.folder / RUN_FILE).exists():
+            raise TrainingError(
+                say(zh="这里已经有一次训练", en="there is a run in this folder already"),
+                path=self.folder,
+                fix=say(
+                    zh="用 --resume 继续它，或换一个 --out",
+                    en="go on with --resume, or give another --out",
+                ),
+                code="run-exists",
+            )
+
+    def _resumable(self, accept_changes: bool) -> Checkpoint:
+        read_index(self.folder)
+        checkpoint = open_checkpoint(self.folder, "last")
+        card = checkpoint.card
+        pairs = {
+            say(zh="数据集", en="dataset"): (card.dataset_sha256, self._data),
+            say(zh="底座", en="base"): (card.base_sha256, self.base.source.sha256),
+            say(zh="位数", en="bits"): (card.bits, self.base.bits),
+            say(zh="人设", en="persona"): (card.persona.digest(), self.persona.digest()),
+        }
+        changed = [name for name, (then, now) in pairs.items() if then != now]
+        if changed and not accept_changes:
+            raise CheckpointError(
+                say(
+                    zh=f"上次训练之后变了：{'、'.join(changed)}",
+                    en=f"changed since this run began: {', '.join(changed)}",
+                ),
+                path=checkpoint.folder,
+                fix=say(
+                    zh="换一个 --out 重新训练；确实要接着练就加 --accept-changes",
+                    en="train into another --out; to go on all the same, add --accept-changes",
+                ),
+                code="resume-changed",
+            )
+        return checkpoint
+
+    def _refuse_overflow(self, longest: int) -> None:
+        needed = self.plan.pre_seq_len + longest
+        if needed > self.base.context:
+            raise ConfigError(
+                say(
+                    zh=f"pre_seq_len {self.plan.pre_seq_len} 加最长的对话 {longest}，"
+                    f"超过了底座的上下文 {self.base.context}",
+                    en=f"pre_seq_len {self.plan.pre_seq_len} and the longest conversation, "
+                    f"{longest}, are over the base's context of {self.base.context}",
+                ),
+                fix=say(zh="调小 pre_seq_len", en="lower pre_seq_len"),
+                code="context",
+            )
+
+    def _tell(self, listener: Listener, progress: Progress) -> None:
+        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(vars(progress)) + "\n")
+        listener(progress)
+
+
+def _schedule(step: int, config: TrainConfig) -> float:
+    """Rise over the warm-up, then fall linearly to zero."""
+    return min(1.0, (step + 1) / max(1, config.warmup_steps)) * (1 - step / config.max_steps)
+
+
+def _not_a_number(step: int, config: TrainConfig) -> TrainingError:
+    return TrainingError(
+        say(
+            zh=f"第 {step + 1} 步的 loss 不是有限的数，训练停下了",
+            en=f"the loss of step {step + 1} is not a finite number, training stopped",
+        ),
+        fix=say(
+            zh=f"把 learning_rate 从 {config.learning_rate} 调小（例如除以 3），"
+            "用 --resume 从上一个检查点继续",
+            en=f"lower learning_rate from {config.learning_rate} (say, to a third of it) "
+            "and go on from the last checkpoint with --resume",
+        ),
+        code="loss-not-finite",
+    )
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Refuse to train into a folder that another process trains into."""
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise TrainingError(
+            say(zh="另一个训练正在写这个文件夹", en="another training writes into this folder"),
+            path=folder,
+            fix=say(zh="等它结束，或换一个 --out", en="wait for it, or give another --out"),
+            code="run-busy",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, so that a run can save before it ends.
+
+    A second signal is not caught: whoever presses Ctrl-C twice means it.
+    """
+    caught: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        caught.append(number)
+        signal.signal(
+            number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler
+        )
+
+    try:
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread: whoever runs us there stops us otherwise
+        yield caught
+        return
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
