@@ -54,6 +54,8 @@ class Card(BaseModel):
     """Key in ``trainer.chat.FORMATS``."""
     pre_seq_len: int
     """Positions in the prefix."""
+    depth: int
+    """Most rounds in a training conversation; serving shows the model no more."""
     settings: TrainConfig
     """All settings of the run."""
     persona: Persona

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from trainer.bases import BaseSource, Report, find_base
-from trainer.chat import Chat
+from trainer.chat import Chat, Message, latest_rounds
+from trainer.checkpoint import Card, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError
 from trainer.language import say
 from trainer.prefix import Prefix, attention_mask, positions
@@ -132,6 +134,63 @@ def load_base(
     _check_head(base)
     report(say(zh="载入底座", en="loading the base"), 1.0)
     return base
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A base with the prefix that was trained on it.
+
+    Attributes:
+        base: the frozen base.
+        prefix: the trained prefix.
+        card: what the checkpoint says of itself; the persona and the trained depth.
+    """
+
+    base: Base
+    prefix: Prefix
+    card: Card
+
+    def window(self, messages: Sequence[Message], reserve: int = 128) -> tuple[Message, ...]:
+        """Return the newest rounds: no more than were trained, and no more than fit.
+
+        A persona falls apart where it was never trained, so the window is the trained
+        depth; ``reserve`` tokens are kept free for the reply.
+        """
+        room = self.base.context - self.prefix.length - reserve
+
+        def fits(rounds: Sequence[Message]) -> bool:
+            return (len(rounds) + 1) // 2 <= self.card.depth and (
+                len(self.base.chat.encode(rounds, prefixed=True).ids) <= room
+            )
+
+        return latest_rounds(messages, fits)
+
+
+def load_tuned(
+    run: Path | str,
+    *,
+    device: str = "auto",
+    report: Report = lambda _stage, _done: None,
+) -> Tuned:
+    """Load a run's best checkpoint with the base, bits and chat format it was trained on.
+
+    Args:
+        run: a run folder, or a ``checkpoint-N`` folder.
+        device: ``cpu``, ``cuda``, or ``auto``.
+        report: told of the progress.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or the base is another one now.
+        BaseModelError: the base is missing or damaged.
+    """
+    checkpoint = open_checkpoint(run)
+    card = checkpoint.card
+    verify_base(checkpoint, card.base, find_base(card.base, report).sha256)
+    base = load_base(
+        card.base, bits=card.bits, device=device, chat_format=card.chat_format, report=report
+    )
+    prefix = Prefix.from_tensors(checkpoint.tensors()).to(base.device).requires_grad_(False)
+    return Tuned(base, prefix, card)
 
 
 def load_chat(source: BaseSource, chat_format: str | None = None) -> Chat:

@@ -162,6 +162,8 @@ class Run:
         else:
             self._refuse_existing()
             self._state = self._fresh()
+        longest = max(len(example.messages) // 2 for example in self._train)
+        self._depth = max(longest, config.rounds_per_example)
         first = self._epoch(0)
         self._head = SampledHead(base, self._words(first), config.head_sample, config.seed)
         rows = [row for batch in first for row in batch]
@@ -313,6 +315,7 @@ class Run:
             bits=self.base.bits,
             chat_format=self.base.chat.format.name,
             pre_seq_len=state.prefix.length,
+            depth=self._depth,
             settings=self.config,
             persona=self.persona,
             dataset_sha256=self._data,

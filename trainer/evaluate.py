@@ -1,0 +1,264 @@
+"""Measures a tuned persona: beside the untuned base, and after other talk.
+
+Three columns answer the same held-out questions: the base, the base told who it is by a
+system text, and the tuned model. A figure at depth k asks after k rounds of unrelated
+talk, because a persona that only holds in round one does not hold. Everything is greedy
+and needs no judge, so a figure can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from pydantic import BaseModel, ConfigDict
+
+from trainer.chat import Message
+from trainer.dataset import Dataset
+from trainer.errors import DatasetError
+from trainer.example import Example
+from trainer.generate import Sampling, reply_batch
+from trainer.language import say
+from trainer.metrics import chrf, corpus_scores
+from trainer.model import Tuned
+from trainer.persona import Persona
+from trainer.small_talk import small_talk
+
+DEPTHS = (0, 2, 4)
+"""Rounds of unrelated talk before a question."""
+
+NEAR = 0.6
+"""A reply is near the written answer from this chrF on (0 to 1)."""
+
+Report = Callable[[str, float], None]
+
+
+class Reply(BaseModel):
+    """A question, the written answer, and what the model said."""
+
+    model_config = ConfigDict(frozen=True)
+
+    prompt: str
+    reference: str
+    reply: str
+
+
+class ArmScores(BaseModel):
+    """How one column answers the dev questions, in round one.
+
+    BLEU and ROUGE are 0 to 100 as the official code prints them, the shares 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    bleu_4: float
+    rouge_1: float
+    rouge_2: float
+    rouge_l: float
+    recall: float | None
+    """Share of replies that match their fact's ``expect``; none if no fact is asked."""
+    contradictions: float | None
+    """Share of replies that match their fact's ``reject``."""
+    leaks: float
+    """Share of replies that match the persona's ``leaks``."""
+    samples: tuple[Reply, ...]
+    """All the replies, in the order of the dev set."""
+
+
+class DepthScore(BaseModel):
+    """How the tuned model answers after ``depth`` rounds of unrelated talk."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    depth: int
+    train_pair: float
+    """Share of training questions whose reply is near a written answer (chrF 0.6)."""
+    train_pairs: int
+    """How many training questions were asked."""
+    recall: float | None
+    """Share of dev questions whose reply matches their fact's ``expect``."""
+    recalls: int
+    """How many dev questions were asked."""
+    leaks: float
+    """Share of all these replies that match the persona's ``leaks``."""
+
+
+class Evaluation(BaseModel):
+    """The figures of one checkpoint."""
+
+    model_config = ConfigDict(frozen=True)
+
+    persona: str
+    base: str
+    bits: int | None
+    step: int
+    arms: dict[str, ArmScores]
+    depths: tuple[DepthScore, ...]
+
+
+def evaluate(
+    tuned: Tuned,
+    dataset: Dataset,
+    *,
+    limit: int = 64,
+    report: Report = lambda _stage, _done: None,
+) -> Evaluation:
+    """Measure a tuned persona.
+
+    Args:
+        tuned: the checkpoint.
+        dataset: what it was trained on, and the questions kept for dev.
+        limit: how many training questions are asked at each depth, drawn by a fixed seed;
+            0 asks all of them.
+        report: told of the progress.
+
+    Raises:
+        DatasetError: there is no dev question.
+    """
+    asked = [example for example in dataset.dev if len(example.messages) == 2]
+    if not asked:
+        raise DatasetError(
+            say(zh="没有留给 dev 的问题", en="no question was kept for dev"),
+            fix=say(zh="给事实写三种以上问法", en="write three or more wordings for the facts"),
+            code="no-dev",
+        )
+    steps = 3 + len(DEPTHS)
+    arms = {}
+    for index, name in enumerate(("base", "prompted", "tuned")):
+        told = _share(report, say(zh=f"评测 {name}", en=f"evaluating {name}"), index, steps)
+        arms[name] = _arm(tuned, name, asked, told)
+    train = [example for example in dataset.train if len(example.messages) == 2]
+    if limit and len(train) > limit:
+        train = Random(0).sample(train, limit)
+    depths = []
+    for index, depth in enumerate(DEPTHS):
+        stage = say(zh=f"隔 {depth} 轮再问", en=f"asking after {depth} rounds")
+        told = _share(report, stage, 3 + index, steps)
+        depths.append(_at_depth(tuned, depth, train, asked, told))
+    return Evaluation(
+        persona=tuned.card.persona.name,
+        base=tuned.card.base,
+        bits=tuned.card.bits,
+        step=tuned.card.step,
+        arms=arms,
+        depths=tuple(depths),
+    )
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write ``metrics.json`` and the official ``generated_predictions.txt`` into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = evaluation.model_dump(mode="json", exclude={"arms": {"__all__": {"samples"}}})
+    text = json.dumps(figures, ensure_ascii=False, indent=1)
+    (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
+    rows = [
+        json.dumps({"labels": sample.reference, "predict": sample.reply}, ensure_ascii=False)
+        for sample in evaluation.arms["tuned"].samples
+    ]
+    (folder / "generated_predictions.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def _arm(tuned: Tuned, name: str, asked: Sequence[Example], report: Report) -> ArmScores:
+    persona = tuned.card.persona
+    questions = [(Message("user", example.prompt),) for example in asked]
+    system = persona.summary if name == "prompted" else None
+    replies = _answers(tuned, questions, report, tuned_arm=name == "tuned", system=system)
+    scores = corpus_scores([example.completion for example in asked], replies)
+    return ArmScores(
+        bleu_4=scores["bleu-4"],
+        rouge_1=scores["rouge-1"],
+        rouge_2=scores["rouge-2"],
+        rouge_l=scores["rouge-l"],
+        recall=_recall(persona, asked, replies),
+        contradictions=_contradictions(persona, asked, replies),
+        leaks=_mean([persona.leaked(reply) for reply in replies]),
+        samples=tuple(
+            Reply(prompt=example.prompt, reference=example.completion, reply=reply)
+            for example, reply in zip(asked, replies, strict=True)
+        ),
+    )
+
+
+def _at_depth(
+    tuned: Tuned, depth: int, train: Sequence[Example], dev: Sequence[Example], report: Report
+) -> DepthScore:
+    persona = tuned.card.persona
+    talks = [
+        (
+            *small_talk(persona.language, depth, f"{depth}/{index}"),
+            Message("user", example.prompt),
+        )
+        for index, example in enumerate([*train, *dev])
+    ]
+    replies = _answers(tuned, talks, report)
+    taught, held = replies[: len(train)], replies[len(train) :]
+    written = {fact.id: fact.answer for fact in persona.facts}
+    near = [
+        max(chrf(answer, reply) for answer in _written(written, example)) >= NEAR
+        for example, reply in zip(train, taught, strict=True)
+    ]
+    return DepthScore(
+        depth=depth,
+        train_pair=_mean(near),
+        train_pairs=len(near),
+        recall=_recall(persona, dev, held),
+        recalls=sum(example.fact is not None for example in dev),
+        leaks=_mean([persona.leaked(reply) for reply in replies]),
+    )
+
+
+def _answers(
+    tuned: Tuned,
+    talks: Sequence[Sequence[Message]],
+    report: Report,
+    *,
+    tuned_arm: bool = True,
+    system: str | None = None,
+) -> list[str]:
+    """Answer greedily; the whole talk is shown, whatever the window is when serving."""
+    replies = ["" for _ in talks]
+    prefix = tuned.prefix if tuned_arm else None
+    how = Sampling(max_new_tokens=80)
+    answers = reply_batch(tuned.base, prefix, talks, system=system, sampling=how)
+    for done, (index, reply) in enumerate(answers, start=1):
+        replies[index] = reply
+        report("", done / len(talks))
+    return replies
+
+
+def _written(facts: dict[str, tuple[str, ...]], example: Example) -> tuple[str, ...]:
+    """Return every answer the author wrote for the question's fact: any of them is right."""
+    return facts.get(example.fact or "", (example.completion,))
+
+
+def _recall(persona: Persona, asked: Sequence[Example], replies: Sequence[str]) -> float | None:
+    facts = {fact.id: fact for fact in persona.facts}
+    hits = [
+        facts[example.fact].matches(reply)
+        for example, reply in zip(asked, replies, strict=True)
+        if example.fact in facts
+    ]
+    return _mean(hits) if hits else None
+
+
+def _contradictions(
+    persona: Persona, asked: Sequence[Example], replies: Sequence[str]
+) -> float | None:
+    facts = {fact.id: fact for fact in persona.facts}
+    hits = [
+        facts[example.fact].contradicts(reply)
+        for example, reply in zip(asked, replies, strict=True)
+        if example.fact in facts
+    ]
+    return _mean(hits) if hits else None
+
+
+def _mean(hits: Sequence[bool]) -> float:
+    return sum(hits) / len(hits) if hits else 0.0
+
+
+def _share(report: Report, stage: str, index: int, steps: int) -> Report:
+    """Map the progress of one step to its share of the whole."""
+    return lambda _stage, done: report(stage, (index + done) / steps)
