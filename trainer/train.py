@@ -177,6 +177,11 @@ class Run:
         )
         self._refuse_overflow(max(len(row.ids) for row in [*rows, *self._dev]))
 
+    @property
+    def prefix(self) -> Prefix:
+        """The prefix as it is now."""
+        return self._state.prefix
+
     def train(self, listener: Listener = lambda _progress: None) -> Outcome:
         """Train to the end, to early stopping, or to a signal; the last state is always saved.
 
