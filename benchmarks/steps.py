@@ -18,7 +18,9 @@ def main() -> None:
     rows = [("text", "default", measured("benchmarks.one_run", "{}", "--ask"))]
     for tried in (0.03, 0.1, 0.3):
         settings = {"prefix_init": "random", "pre_seq_len": 60, "learning_rate": tried}
-        rows.append(("random", rate, measured("benchmarks.one_run", json.dumps(settings), "--ask")))
+        rows.append(
+            ("random", f"{tried}", measured("benchmarks.one_run", json.dumps(settings), "--ask"))
+        )
     table = Table(
         "prefix starts from",
         "learning rate",
