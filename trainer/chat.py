@@ -211,23 +211,29 @@ class Jinja:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         after_reply = self._render(_ROUND).partition(_HOLDER.format(1))[2]
-        self.stop = after_reply or tokenizer.eos
+        closing = after_reply.strip()
+        ends = closing and not tokenizer.decode(self._markup(closing)[:1])
+        self.stop = closing if ends else tokenizer.eos
+        between = self._render([*_ROUND, _turn("user", 2)]).partition(_HOLDER.format(1))[2]
+        # What closes a reply is no part of what announces the user.
+        self._cue = between.partition(_HOLDER.format(2))[0].removeprefix(after_reply)
+        self._start = self._before_cue(self._render_start([]))
+        self._around_system = self._find_system()
 
     def opening(self, system: str | None) -> list[Segment]:
+        start = [Segment(self._start, markup=True)] if self._start else []
         if not system:
-            text = self._opening([])
-            return [Segment(text, markup=True)] if text else []
-        text = self._opening([{"role": "system", "content": _SYSTEM}])
-        head, found, tail = text.partition(_SYSTEM)
-        if not found:  # a template that knows no system role
-            return [Segment(text, markup=True), Segment(f"{system}\n\n")]
+            return start
+        if self._around_system is None:
+            return [*start, Segment(f"{system}\n\n")]
+        head, tail = self._around_system
         return [Segment(head, markup=True), Segment(system), Segment(tail, markup=True)]
 
     def rounds(self, messages: Sequence[Message]) -> list[Segment]:
         turns = [_turn(message.role, index) for index, message in enumerate(messages)]
         asks = bool(messages) and messages[-1].role == "user"
         # A template may write a system text of its own: it belongs to the opening.
-        rest = self._render(turns, cue=asks).removeprefix(self._opening([]))
+        rest = self._render(turns, cue=asks).removeprefix(self._start)
         segments: list[Segment] = []
         for index, message in enumerate(messages):
             markup, _, rest = rest.partition(_HOLDER.format(index))
@@ -238,14 +244,30 @@ class Jinja:
             ]
         return [*segments, Segment(rest, markup=True)] if asks else segments
 
-    def _opening(self, system: list[dict[str, str]]) -> str:
-        """Return the rendered text before the cue of the first user's turn."""
-        between = self._render([*_ROUND, _turn("user", 2)]).partition(_HOLDER.format(1))[2]
-        cue = between.partition(_HOLDER.format(2))[0]
-        start = self._render([*system, _turn("user", 0)]).partition(_HOLDER.format(0))[0]
-        while not start.endswith(cue):  # the cue is the longest end that both share
-            cue = cue[1:]
-        return start.removesuffix(cue)
+    def _find_system(self) -> tuple[str, str] | None:
+        """Return what stands around a system text; none if it has no place before the user's."""
+        try:
+            text = self._render_start([{"role": "system", "content": _SYSTEM}])
+        except ConfigError:  # a template that refuses the role
+            return None
+        head, found, tail = text.removesuffix(self._cue).partition(_SYSTEM)
+        return (head, tail) if found and text.endswith(self._cue) else None
+
+    def _render_start(self, system: list[dict[str, str]]) -> str:
+        return self._render([*system, _turn("user", 0)]).partition(_HOLDER.format(0))[0]
+
+    def _before_cue(self, start: str) -> str:
+        """Return ``start`` without the longest end it shares with the cue, cutting no token."""
+        ends = (self._cue[cut:] for cut in range(len(self._cue) + 1))
+        return next(
+            start.removesuffix(end)
+            for end in ends
+            if start.endswith(end)
+            and self._markup(start.removesuffix(end)) + self._markup(end) == self._markup(start)
+        )
+
+    def _markup(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, markup=True) if text else []
 
     def _render(self, turns: list[dict[str, str]], *, cue: bool = False) -> str:
         text = self._tokenizer.render_template(turns, cue=cue)

@@ -30,7 +30,6 @@ LONG_QUESTION, LONG_ANSWER, LONG_SUMMARY = 200, 300, 600
 LOOSE_SHARE, LOOSE_LEAST = 0.5, 5
 """An ``expect`` is loose when this share of the other facts' answers, or more, match it."""
 
-
 LOOSE_SAMPLE = 200
 """Answers, spread over the file, that stand for all of a large one: a share needs no more."""
 

@@ -123,7 +123,7 @@ def save_checkpoint(
     from safetensors.torch import save_file
 
     folder, making = run / f"checkpoint-{card.step}", run / f".making-{card.step}"
-    with _disk_errors(folder):
+    with disk_errors(folder):
         shutil.rmtree(making, ignore_errors=True)
         making.mkdir(parents=True)
         try:
@@ -144,7 +144,7 @@ def save_checkpoint(
 def write_index(run: Path, index: RunIndex) -> None:
     """Point ``run.json`` at the best and the last checkpoint, then remove the others."""
     path, making = run / RUN_FILE, run / f".{RUN_FILE}"
-    with _disk_errors(path):
+    with disk_errors(path):
         making.write_text(index.model_dump_json(indent=1), encoding="utf-8")
         _flush(making)
         making.replace(path)
@@ -222,7 +222,7 @@ def _read(path: Path, parse: Callable[[bytes], Any], folder: Path) -> Any:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a message; the former checkpoint is untouched."""
     try:
         yield
@@ -232,9 +232,9 @@ def _disk_errors(path: Path) -> Iterator[None]:
         if not full and not isinstance(error, OSError):
             raise
         problem = (
-            say(zh="磁盘满了，检查点没有写成", en="the disk is full, no checkpoint was written")
+            say(zh="磁盘满了，没有写成", en="the disk is full, this was not written")
             if full
-            else say(zh=f"检查点写不进去：{error}", en=f"the checkpoint cannot be written: {error}")
+            else say(zh=f"写不进去：{error}", en=f"cannot be written: {error}")
         )
         fix = say(
             zh="腾出空间后用 --resume 继续；上一个检查点完好",

@@ -7,6 +7,7 @@ when a run did not go as hoped. Settings come from a YAML file and ``--set key=v
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +59,7 @@ class TrainConfig(BaseModel):
     """How a conversation is written; by default as the base was made for."""
     device: str = "auto"
     """``auto``, ``cpu``, or ``cuda``."""
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     """Of the order of the data, the sampled words and a random prefix."""
 
 
@@ -90,7 +91,16 @@ def _overridden(config: TrainConfig, override: str) -> TrainConfig:
             code="override",
         )
     # Read alone, so that a fault speaks of this setting and not of the whole file.
-    one, faults = parse_yaml(f"{key.strip()}: {value.strip()}\n", TrainConfig, Path("--set"))
+    place = Path(f"--set {override}")
+    one, faults = parse_yaml(f"{key.strip()}: {value.strip()}\n", TrainConfig, place)
     if one is None:
-        raise ConfigError(faults=tuple(faults))
-    return config.model_copy(update={key.strip(): getattr(one, key.strip())})
+        raise ConfigError(faults=tuple(replace(f, line=0, column=0) for f in faults))
+    if len(one.model_fields_set) != 1:  # a comment, two lines, or nothing after the sign
+        raise ConfigError(
+            say(zh="这里没有给一项设置一个值", en="this does not give one setting a value"),
+            path=place,
+            fix="--set learning_rate=0.02",
+            code="override",
+        )
+    (name,) = one.model_fields_set
+    return config.model_copy(update={name: getattr(one, name)})

@@ -29,6 +29,7 @@ __all__ = [
     "LeakCheck",
     "Manifest",
     "compile_persona",
+    "count_kinds",
     "leak_check",
     "read_dataset",
     "read_examples",
@@ -60,11 +61,11 @@ def compile_persona(persona: Persona, *, seed: int = 0, dev_share: float = DEV_S
     if check.exact or check.near:
         raise _leak(check)
     manifest = Manifest(
-        persona=persona.name,
+        persona=persona,
         persona_digest=persona.digest(),
         seed=seed,
         dev_share=dev_share,
-        counts={"train": _counts(train), "dev": _counts(dev)},
+        counts={"train": count_kinds(train), "dev": count_kinds(dev)},
         dev_wordings=_dev_wordings(dev),
         train_only=_train_only(persona, dev),
         leak_check=check,
@@ -86,7 +87,8 @@ def _dialogues(persona: Persona) -> Iterator[Example]:
         yield Example(messages, "dialogue", None)
 
 
-def _counts(examples: Sequence[Example]) -> dict[str, int]:
+def count_kinds(examples: Sequence[Example]) -> dict[str, int]:
+    """Return how many examples of each kind there are, as the manifest records it."""
     return dict(sorted(Counter(example.kind for example in examples).items()))
 
 

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from trainer.dataset_formats import read_rows, to_row
 from trainer.dataset_split import LeakCheck
 from trainer.errors import DatasetError, Fault
 from trainer.example import Example
 from trainer.language import say
+from trainer.persona import Persona
 
 MANIFEST = "manifest.json"
 DATA_FILES = ("train.json", "dev.json")
@@ -36,8 +37,8 @@ class Manifest(BaseModel):
 
     format_version: Literal[1] = 1
     """Version of the files' layout."""
-    persona: str
-    """The persona's name."""
+    persona: Persona
+    """The persona as it was compiled: a folder is all that training needs."""
     persona_digest: str
     """SHA-256 of the persona's content."""
     seed: int
@@ -52,6 +53,17 @@ class Manifest(BaseModel):
     """The facts that dev does not ask about, and why."""
     leak_check: LeakCheck
     """Result of comparing every dev question with every train question."""
+
+    @model_validator(mode="after")
+    def _same_persona(self) -> Manifest:
+        if self.persona.digest() != self.persona_digest:
+            raise ValueError(
+                say(
+                    zh="persona 和 persona_digest 不一致：写完以后被改过",
+                    en="persona is not that of persona_digest: it was changed since",
+                )
+            )
+        return self
 
 
 class _StoredManifest(Manifest):
@@ -75,6 +87,14 @@ class Dataset:
     dev: tuple[Example, ...]
     manifest: Manifest
 
+    def digest(self) -> str:
+        """Return the SHA-256 (64 hex digits) of what is taught and asked.
+
+        It is taken over the hashes of the two data files, so it tells the same examples
+        from any other, wherever they lie and whatever else the manifest says.
+        """
+        return hashlib.sha256("".join(_hashes(_contents(self)).values()).encode()).hexdigest()
+
 
 def write_dataset(dataset: Dataset, folder: Path | str, *, force: bool = False) -> None:
     """Write ``train.json``, ``dev.json`` and ``manifest.json`` into ``folder``.
@@ -91,12 +111,8 @@ def write_dataset(dataset: Dataset, folder: Path | str, *, force: bool = False) 
         DatasetError: ``folder`` holds something else, or cannot be written.
     """
     folder = Path(folder)
-    contents = {
-        name: _lines(examples)
-        for name, examples in zip(DATA_FILES, (dataset.train, dataset.dev), strict=True)
-    }
-    files = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    stored = _StoredManifest(**dict(dataset.manifest), files=files)
+    contents = _contents(dataset)
+    stored = _StoredManifest(**dict(dataset.manifest), files=_hashes(contents))
     text = json.dumps(stored.model_dump(mode="json"), ensure_ascii=False, indent=2)
     with _os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +137,15 @@ def read_dataset(folder: Path | str) -> Dataset:
     train, dev = (tuple(read_rows(folder / name)) for name in DATA_FILES)
     manifest = Manifest(**{name: getattr(stored, name) for name in Manifest.model_fields})
     return Dataset(train, dev, manifest)
+
+
+def _contents(dataset: Dataset) -> dict[str, bytes]:
+    """Return each data file's name and bytes."""
+    return dict(zip(DATA_FILES, map(_lines, (dataset.train, dataset.dev)), strict=True))
+
+
+def _hashes(contents: dict[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
 
 
 def _lines(examples: Sequence[Example]) -> bytes:

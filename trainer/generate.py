@@ -60,15 +60,13 @@ def reply_batch(
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
-        texts = ["" for _ in part]
-        tuned = prefix is not None
         rows: list[list[int]] = [[] for _ in part]
         for tokens in _decode(base, prefix, [prompts[index] for index in part], sampling):
             for row, token in zip(rows, tokens, strict=True):
                 if token is not None:
                     row.append(token)
-        texts = [_ended(base, base.chat.tokenizer.decode(row), tuned) for row in rows]
-        yield from zip(part, texts, strict=True)
+        stops = _stop_texts(base, prefix)
+        yield from zip(part, [_cut(_text(base, row), stops).strip() for row in rows], strict=True)
 
 
 def stream_reply(
@@ -81,27 +79,45 @@ def stream_reply(
 ) -> Iterator[str]:
     """Answer one conversation; yields the reply so far, each time it has grown."""
     prompt = base.chat.encode(messages, system=system, prefixed=prefix is not None).ids
+    stops = _stop_texts(base, prefix)
     row: list[int] = []
     shown = ""
     for (token,) in _decode(base, prefix, [prompt], sampling):
         if token is None:
             break
         row.append(token)
-        raw = base.chat.tokenizer.decode(row).rstrip(_INCOMPLETE)
-        text = _ended(base, raw, prefix is not None)
-        if len(text) > len(shown):
-            shown = text
+        text = _text(base, row)
+        ended = _cut(text, stops) != text
+        sure = text if ended else _without_half_stop(text, stops)
+        if len(reply := _cut(sure, stops).strip()) > len(shown):
+            shown = reply
             yield shown
-        if text != raw.strip():  # a stop text was reached
-            break
+        if ended:
+            return
+    if (reply := _cut(_text(base, row), stops).strip()) != shown:
+        yield reply
 
 
-def _ended(base: Base, text: str, tuned: bool) -> str:
-    """Cut a reply where an untuned base goes on to write the user's next line."""
-    if not tuned:
-        for stop in base.chat.format.stop_texts:
-            text = text.split(stop)[0]
-    return text.strip()
+def _text(base: Base, row: Sequence[int]) -> str:
+    return base.chat.tokenizer.decode(row).rstrip(_INCOMPLETE)
+
+
+def _stop_texts(base: Base, prefix: Prefix | None) -> tuple[str, ...]:
+    """Return the texts with which an untuned base goes on to write the user's next line."""
+    return () if prefix else base.chat.format.stop_texts
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    for stop in stops:
+        text = text.split(stop)[0]
+    return text
+
+
+def _without_half_stop(text: str, stops: Sequence[str]) -> str:
+    """Keep back an end of ``text`` that may turn out to be the beginning of a stop text."""
+    halves = (stop[:size] for stop in stops for size in range(1, len(stop)))
+    held = max((len(half) for half in halves if text.endswith(half)), default=0)
+    return text[: len(text) - held]
 
 
 @torch.no_grad()
@@ -114,18 +130,21 @@ def _decode(
     draw = torch.Generator().manual_seed(how.seed)
     cache = base.new_cache(len(prompts), prefix)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
-    done = torch.zeros(len(prompts), dtype=torch.bool, device=base.device)
+    live = torch.arange(len(prompts), device=base.device)
     head = base.head()
     for _ in range(min(how.max_new_tokens, base.context - real.shape[1] - cache.get_seq_length())):
         states = base.hidden(ids, real, prefix, cache)
         token = _choose(base.logits(states[:, -1], head), how, draw)
-        done |= torch.isin(token, stops)
-        if done.all():
+        going = ~torch.isin(token, stops)
+        if not going.any():
             return
-        yield [
-            None if ended else int(word)
-            for word, ended in zip(token.tolist(), done.tolist(), strict=True)
-        ]
+        words: list[int | None] = [None] * len(prompts)
+        for row, word in zip(live[going].tolist(), token[going].tolist(), strict=True):
+            words[row] = word
+        yield words
+        if not going.all():  # a reply that has ended is computed no further
+            live, real, token = live[going], real[going], token[going]
+            cache.batch_select_indices(going.nonzero()[:, 0])
         ids = token[:, None]
         real = torch.cat([real, real.new_ones(len(real), 1)], dim=1)
 
@@ -135,8 +154,9 @@ def _choose(logits: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     if how.temperature <= 0:
         return logits.argmax(dim=-1)
     chances, words = (logits / how.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
-    # The likeliest word is always kept: it stands before any share is used up.
-    chances[chances.cumsum(dim=-1) - chances >= how.top_p] = 0
+    beyond = chances.cumsum(dim=-1) - chances >= how.top_p
+    beyond[:, 0] = False  # the likeliest word is always kept
+    chances[beyond] = 0
     picked = torch.multinomial(chances.cpu(), 1, generator=draw).to(words.device)
     return words.gather(1, picked)[:, 0]
 

@@ -10,6 +10,7 @@ softmax, Jean et al., arXiv 1412.2007). The dev loss always takes the whole voca
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable
 
 import torch
@@ -55,13 +56,18 @@ class SampledHead:
             return cross_entropy(
                 self._base.logits(states, self._base.head()), targets, reduction="sum"
             )
-        generator = torch.Generator().manual_seed((self._seed << 32) + draw)
+        generator = torch.Generator().manual_seed(_mixed(self._seed, draw))
         drawn = self._rest[torch.randint(len(self._rest), (self._sample,), generator=generator)]
         head = self._base.head(torch.cat([self._words, drawn]).to(self._base.device))
         logits = self._base.logits(states, head)
         raised = logits.new_zeros(logits.shape[1])
         raised[len(self._words) :] = math.log(len(self._rest) / self._sample)
         return cross_entropy(logits + raised, self._column[targets], reduction="sum")
+
+
+def _mixed(seed: int, draw: int) -> int:
+    """Return 32 bits drawn from both numbers; PyTorch's generator on the CPU takes no more."""
+    return random.Random(f"{seed}/{draw}").getrandbits(32)
 
 
 @torch.no_grad()

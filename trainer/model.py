@@ -9,6 +9,7 @@ wrong.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,13 +228,21 @@ class HubTokenizer:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
+        # Some bases (DeepSeek's) do not flag the tokens of their turns as special.
+        added = tokenizer.added_tokens_decoder.values()
+        names = [token.content for token in added if not token.special]
+        turns = [re.escape(name[1:]) for name in names if re.fullmatch(r"<[|｜].*[|｜]>", name)]
+        self._tear = re.compile(f"(?<=<)(?={'|'.join(turns)})" if turns else "(?!)")
 
     def __len__(self) -> int:
         return len(self._tokenizer)
 
     def encode(self, text: str, *, markup: bool = False) -> list[int]:
-        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=not markup)
-        ids: list[int] = encoded["input_ids"]
+        ids: list[int] = []
+        for part in [text] if markup else self._tear.split(text):
+            ids += self._tokenizer(
+                part, add_special_tokens=False, split_special_tokens=not markup
+            )["input_ids"]
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -249,9 +258,21 @@ class HubTokenizer:
         return self._tokenizer.eos_token or ""
 
     def render_template(self, messages: list[dict[str, str]], *, cue: bool) -> str:
-        text: str = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=cue
-        )
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=cue
+            )
+        except (TemplateError, ValueError) as error:  # ValueError: there is no template
+            raise ConfigError(
+                say(
+                    zh=f"这个底座的对话模板用不了：{error}",
+                    en=f"this base's chat template cannot be used: {error}",
+                ),
+                fix=say(zh="设 chat_format: plain", en="set chat_format: plain"),
+                code="chat-template",
+            ) from error
         return text
 
 

@@ -16,8 +16,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from trainer.language import say
+from trainer.slow_pattern import slow_spot
 from trainer.strict_yaml import refusal
-from trainer.wording import compiled, slow_spot, tells_nothing
+from trainer.wording import compiled, tells_nothing
 
 
 def _printable(text: str) -> str:

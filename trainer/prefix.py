@@ -88,8 +88,9 @@ def attention_mask(
         queries: how many of the tokens at the end ask.
 
     Returns:
-        bool ``[batch, 1, queries, P + length]``, true where attended; for a base with
-        sliding layers a mask per kind of layer, as its ``forward`` takes it.
+        bool ``[batch, 1, queries, P + length]``, true where attended; for a base that
+        lists the kinds of its layers, and some slide, a mask per kind, as its ``forward``
+        takes it.
     """
     batch, length = real.shape
     key = torch.arange(length, device=real.device)
@@ -98,11 +99,14 @@ def attention_mask(
     causal = ((key <= query) & real[:, None, :]) | (key == query)
     prefix = real.new_ones(batch, queries, prefix_length)
     full = torch.cat([prefix, causal], dim=2)[:, None]
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if "sliding_attention" not in kinds:
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    if window is None or (kinds and "sliding_attention" not in kinds):
         return full
-    near = causal & (query - key < config.sliding_window)
-    return {"full_attention": full, "sliding_attention": torch.cat([prefix, near], dim=2)[:, None]}
+    near = causal & (query - key < window)
+    sliding = torch.cat([prefix, near], dim=2)[:, None]
+    # Mistral and its kin list no kinds: with a window, all their layers slide.
+    return {"full_attention": full, "sliding_attention": sliding} if kinds else sliding
 
 
 def positions(real: Tensor, prefix_length: int, queries: int) -> Tensor:
@@ -141,7 +145,8 @@ def random_prefix(network: Any, ids: Sequence[int], length: int, seed: int) -> P
     Args:
         network: the frozen base.
         ids: the opening of the chat format without a description. Its keys and values
-            are kept (most bases attend heavily to their first token); the rest is drawn.
+            are kept (most bases attend heavily to their first token), as many as fit;
+            the rest is drawn.
         length: P.
         seed: of the draw.
     """
@@ -150,7 +155,8 @@ def random_prefix(network: Any, ids: Sequence[int], length: int, seed: int) -> P
 
     def grown(own: Tensor) -> Tensor:
         heads, kept, size = own.shape
-        drawn = torch.randn(heads, length - kept, size, generator=generator)
-        return torch.cat([own, drawn.to(own.device) * own[:, -1:].std()], dim=1)
+        drawn = torch.randn(heads, max(0, length - kept), size, generator=generator)
+        scaled = drawn.to(own.device) * own[:, -1:].std()
+        return torch.cat([own[:, :length], scaled], dim=1)
 
     return Prefix([grown(key) for key in start.keys], [grown(value) for value in start.values])

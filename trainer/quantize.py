@@ -31,7 +31,8 @@ def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     """Quantize ``weight`` row by row.
 
     The error of each element is at most ``0.5 * scale``, plus what rounding the scale
-    to half precision moves the largest element of a row (``2**-11`` of it).
+    to half precision moves the largest element of a row: ``2**-11`` of it, or, where the
+    scale is below ``2**-14``, up to ``2**-25`` times the largest whole number.
 
     Args:
         weight: ``[out, in]``, floating; for 4 bits ``in`` must be even.

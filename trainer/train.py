@@ -30,15 +30,17 @@ from trainer.checkpoint import (
     Card,
     Checkpoint,
     RunIndex,
+    disk_errors,
     library_versions,
     open_checkpoint,
     read_index,
     save_checkpoint,
+    verify_base,
     write_index,
 )
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset
-from trainer.errors import CheckpointError, ConfigError, TrainingError
+from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.head import SampledHead, full_loss
 from trainer.language import say
 from trainer.model import Base
@@ -156,6 +158,7 @@ class Run:
     ) -> None:
         self.base, self.persona, self.config, self.folder = base, persona, config, folder
         self._train, self._data = dataset.train, dataset_sha256
+        self._refuse_empty()
         self._dev = [encode_example(base.chat, e.messages, config) for e in dataset.dev]
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
@@ -165,12 +168,11 @@ class Run:
         longest = max(len(example.messages) // 2 for example in self._train)
         self._depth = max(longest, config.rounds_per_example)
         first = self._epoch(0)
-        self._head = SampledHead(base, self._words(first), config.head_sample, config.seed)
+        self._head = SampledHead(base, self._words(), config.head_sample, config.seed)
         rows = [row for batch in first for row in batch]
-        updates = math.ceil(len(first) / config.gradient_accumulation_steps)
         self.plan = Plan(
             steps=config.max_steps,
-            epochs=config.max_steps / updates,
+            epochs=config.max_steps * config.gradient_accumulation_steps / len(first),
             conversations=len(rows),
             pre_seq_len=self._state.prefix.length,
             parameters=sum(p.numel() for p in self._state.prefix.parameters()),
@@ -189,7 +191,8 @@ class Run:
             TrainingError: the loss is not a number, the disk is full, or another process
                 trains into the folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with _only_one(self.folder), _stop_signals() as stop:
             return self._loop(listener, stop)
 
@@ -198,10 +201,12 @@ class Run:
         reason, batches = "finished", self._batches()
         while state.step < config.max_steps:
             state.losses.append(self._update(batches))
-            saves = state.step % config.save_steps == 0 or state.step == config.max_steps or stop
+            # Asked once: a signal that comes while this step is saved or told ends the next.
+            last, halted = state.step == config.max_steps, bool(stop)
+            saves = state.step % config.save_steps == 0 or last or halted
             dev_loss = self._dev_loss() if saves else None
             if saves:
-                self._save(dev_loss, finished=state.step == config.max_steps)
+                self._save(dev_loss, finished=last)
             if saves or state.step % config.logging_steps == 0:
                 mean = sum(state.losses) / len(state.losses)
                 state.losses.clear()
@@ -210,7 +215,7 @@ class Run:
                     listener,
                     Progress(state.step, config.max_steps, mean, dev_loss, state.tokens, seconds),
                 )
-            if stop:
+            if halted and not last:
                 reason = "interrupted"
                 break
             if config.early_stopping_patience and state.worse >= config.early_stopping_patience:
@@ -231,11 +236,11 @@ class Run:
             draw = state.step * config.gradient_accumulation_steps + part
             loss = self._head.loss(batch, state.prefix, draw) / tokens
             torch.autograd.backward(loss)
-            total += float(loss)
+            total += loss.item()
             state.tokens += int(batch.real.sum())
-        if not math.isfinite(total):
+        norm = torch.nn.utils.clip_grad_norm_(state.prefix.parameters(), config.max_grad_norm)
+        if not math.isfinite(total) or not math.isfinite(float(norm)):
             raise _not_a_number(state.step, config)
-        torch.nn.utils.clip_grad_norm_(state.prefix.parameters(), config.max_grad_norm)
         for group in state.optimizer.param_groups:
             group["lr"] = config.learning_rate * _schedule(state.step, config)
         state.optimizer.step()
@@ -251,9 +256,11 @@ class Run:
     def _epoch(self, number: int) -> list[list[Encoded]]:
         return epoch_batches(self._train, self.base.chat, self.config, number)
 
-    def _words(self, batches: Sequence[Sequence[Encoded]]) -> set[int]:
-        rows = [row for batch in batches for row in batch] + self._dev
-        return {self.base.chat.stop_id, *(word for row in rows for word in row.ids)}
+    def _words(self) -> set[int]:
+        """Return every word of the data; not of one epoch, in which rounds may be dropped."""
+        chat = self.base.chat
+        rows = [chat.encode(example.messages, prefixed=True) for example in self._train]
+        return {chat.stop_id, *(word for row in [*rows, *self._dev] for word in row.ids)}
 
     def _dev_loss(self) -> float | None:
         if not self._dev:
@@ -264,6 +271,8 @@ class Run:
             batch = collate(rows[start : start + 16], self.base.device)
             loss, targets = full_loss(self.base, batch, self._state.prefix)
             total, tokens = total + loss, tokens + targets
+        if not math.isfinite(total):
+            raise _not_a_number(self._state.step, self.config)
         return total / tokens
 
     # --- starting and saving -------------------------------------------------------------
@@ -277,10 +286,14 @@ class Run:
         described = chat.opening(self.persona.summary)
         length = config.pre_seq_len or len(described)
         if config.prefix_init == "random":
-            return random_prefix(self.base.network, chat.opening(), length, config.seed)
+            # Without an opening, the description's first word is the one all attend to.
+            opening = chat.opening() or described[:1]
+            return random_prefix(self.base.network, opening, length, config.seed)
         if config.prefix_init == "text":
             return text_prefix(self.base.network, self._text(described, length))
-        start = Prefix.from_tensors(open_checkpoint(config.prefix_init).tensors())
+        checkpoint = open_checkpoint(config.prefix_init)
+        verify_base(checkpoint, self.base.source.name, self.base.source.sha256)
+        start = Prefix.from_tensors(checkpoint.tensors())
         if config.pre_seq_len not in (None, start.length):
             raise ConfigError(
                 say(
@@ -311,7 +324,8 @@ class Run:
         name = f"checkpoint-{state.step}"
         better = dev_loss is None or dev_loss < state.best_loss
         if better:
-            state.best, state.best_loss, state.worse = name, dev_loss or math.inf, 0
+            state.best, state.worse = name, 0
+            state.best_loss = math.inf if dev_loss is None else dev_loss
         else:
             state.worse += 1
         card = Card(
@@ -363,6 +377,14 @@ class Run:
             worse=int(worse),
         )
 
+    def _refuse_empty(self) -> None:
+        if not self._train:
+            raise DatasetError(
+                say(zh="训练集里一个例子也没有", en="there is not one example to train on"),
+                fix=say(zh="检查数据文件", en="look at the data's file"),
+                code="no-examples",
+            )
+
     def _refuse_existing(self) -> None:
         if (self.folder / RUN_FILE).exists():
             raise TrainingError(
@@ -383,6 +405,7 @@ class Run:
             say(zh="数据集", en="dataset"): (card.dataset_sha256, self._data),
             say(zh="底座", en="base"): (card.base_sha256, self.base.source.sha256),
             say(zh="位数", en="bits"): (card.bits, self.base.bits),
+            say(zh="对话格式", en="chat format"): (card.chat_format, self.base.chat.format.name),
             say(zh="人设", en="persona"): (card.persona.digest(), self.persona.digest()),
         }
         changed = [name for name, (then, now) in pairs.items() if then != now]
@@ -416,7 +439,8 @@ class Run:
             )
 
     def _tell(self, listener: Listener, progress: Progress) -> None:
-        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as log:
+        path = self.folder / LOG_FILE
+        with disk_errors(path), path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(vars(progress)) + "\n")
         listener(progress)
 
@@ -446,15 +470,16 @@ def _not_a_number(step: int, config: TrainConfig) -> TrainingError:
 def _only_one(folder: Path) -> Iterator[None]:
     """Refuse to train into a folder that another process trains into."""
     lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise TrainingError(
-            say(zh="另一个训练正在写这个文件夹", en="another training writes into this folder"),
-            path=folder,
-            fix=say(zh="等它结束，或换一个 --out", en="wait for it, or give another --out"),
-            code="run-busy",
-        ) from None
+    with disk_errors(folder):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise TrainingError(
+                say(zh="另一个训练正在写这个文件夹", en="another training writes into this folder"),
+                path=folder,
+                fix=say(zh="等它结束，或换一个 --out", en="wait for it, or give another --out"),
+                code="run-busy",
+            ) from None
     try:
         yield
     finally:

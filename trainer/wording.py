@@ -11,17 +11,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from trainer.slow_pattern import slow_spot
+
 PARTICLES = "吗呢呀啊吧啦哦嘛呐哈"
 """Modal particles: at the end of a question they change its tone, not what it asks."""
 
 NEAR = 90.0
 """Two canonical questions at least this alike (rapidfuzz ratio, 0 to 100) are near duplicates."""
-
-MAX_REPEATS = 3
-"""Repetitions one alternative of a pattern may hold; each costs a factor of the reply's length."""
-
-MAX_QUANTIFIERS = 10
-"""Quantifiers of any kind one alternative may hold; ``a?`` thirty times takes 2^30 steps."""
 
 # Replies with nothing in common; a pattern that finds itself in all of them tells nothing.
 _UNRELATED = ("嗯", "q", "7")
@@ -104,53 +100,3 @@ def is_usable(pattern: str) -> bool:
     except (re.error, OverflowError, RecursionError):
         return False
     return slow_spot(pattern) is None and not tells_nothing(pattern)
-
-
-def slow_spot(pattern: str) -> int | None:
-    """Return the 0-based offset where ``pattern`` may take exponential time, or None.
-
-    Refused are a repeated group whose inside varies in length or branches, as in
-    ``(a+)+``, and more quantifiers in one alternative than MAX_REPEATS and
-    MAX_QUANTIFIERS allow. A repeated group of fixed length can match in one way only,
-    so what passes costs at most a small power of the reply's length.
-    """
-    varies = [
-        False
-    ]  # one entry an open group: does its inside vary? The first is the pattern itself
-    after_varying = False
-    repeats = quantifiers = 0
-    for offset, kind in _tokens(pattern):
-        if kind in ("?", "*"):
-            repeats += kind == "*"
-            quantifiers += 1
-            if (
-                (after_varying and kind == "*")
-                or repeats > MAX_REPEATS
-                or quantifiers > MAX_QUANTIFIERS
-            ):
-                return offset
-        if kind == "|" and len(varies) == 1:
-            repeats = quantifiers = 0
-        if kind in ("?", "*", "|"):
-            varies[-1] = True
-        elif kind == "(":
-            varies.append(False)
-        after_varying = kind == ")" and len(varies) > 1 and varies.pop()
-        varies[-1] |= after_varying
-    return None
-
-
-_TOKEN = re.compile(
-    r"(?P<letter>\\.|\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?:\?[^)])?)"
-    r"|(?P<optional>\?[?+]?)|(?P<repeat>(?:[*+]|\{\d+(?:,\d*)?\}|\{,\d+\})[?+]?)|(?P<other>.)",
-    re.DOTALL,
-)
-
-
-def _tokens(pattern: str) -> list[tuple[int, str]]:
-    """Cut a pattern into (offset, kind): ``(``, ``?`` optional, ``*`` repeated, or the letter."""
-    kinds = {"letter": "", "open": "(", "optional": "?", "repeat": "*"}
-    return [
-        (match.start(), kinds.get(match.lastgroup or "", match.group()))
-        for match in _TOKEN.finditer(pattern)
-    ]

@@ -88,7 +88,8 @@ def _faults(document: Document, model: type[BaseModel], errors: list[ErrorDetail
 def _fault(document: Document, model: type[BaseModel], error: ErrorDetails, node: Node) -> Fault:
     loc = error["loc"]
     problem, fix, code = explain(error, node, known_keys(model, loc[:-1]))
-    place = node.inside(error.get("ctx", {}).get("offset", 0))
+    offset = error.get("ctx", {}).get("offset", 0)
+    place = node.inside(offset) if offset else node.place
     if error["type"] in ("extra_forbidden", "missing"):
         place = document.key_place(*loc)
     return document.fault(place, problem, fix, code)

@@ -24,7 +24,7 @@ def explain(error: ErrorDetails, node: Node, known: list[str]) -> Wording:
 
     Args:
         error: what pydantic found.
-        node: the value it is about, or the mapping that lacks one.
+        node: the value it is about; for a missing one, the mapping that lacks it.
         known: the keys that the mapping around the value may have.
     """
     kind, context, key = error["type"], error.get("ctx", {}), str((*error["loc"], "")[-2])
@@ -59,7 +59,7 @@ def _unknown_key(key: str, known: list[str]) -> Wording:
 
 
 def _missing(key: str, node: Node) -> Wording:
-    if key in (node.entries or {}):
+    if node.is_empty:
         return (
             say(zh=f"{key} 后面什么也没写", en=f"nothing is written after {key}"),
             say(zh="它不能空着，请填上", en="it must not be left empty"),

@@ -1,0 +1,30 @@
+"""What answers: one small protocol, so that pages and bots do not know what model is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from trainer.chat import Message
+from trainer.persona import Persona
+
+
+class Engine(Protocol):
+    """Answers conversations in the voice of one persona; may be called from several threads."""
+
+    @property
+    def persona(self) -> Persona:
+        """Who answers."""
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        """Answer the last message; yields the reply so far each time it has grown.
+
+        Closing the iterator ends the reply. Whatever of a long history the model cannot
+        see is left out here, never by the caller.
+
+        Args:
+            messages: user and assistant in turn, the user first and last.
+        """
+
+    def stop(self) -> None:
+        """End every reply at its next word, for good; a new one stays empty."""

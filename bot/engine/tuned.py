@@ -1,0 +1,73 @@
+"""A tuned checkpoint on this machine as an engine.
+
+A model serves one step at a time: two at once would each take more than twice as long.
+So the lock is held for a step and not for a whole reply. Visitors take turns word by
+word and both see their reply grow, and a reply that nobody reads to its end (a closed
+browser tab) holds nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+
+from trainer.chat import Message
+from trainer.generate import Sampling, stream_reply
+from trainer.model import Tuned, load_tuned
+from trainer.persona import Persona
+
+Report = Callable[[str, float], None]
+
+
+class TunedEngine:
+    """Answers from a run's best checkpoint; an :class:`bot.engine.Engine`.
+
+    Args:
+        tuned: the base with its prefix.
+        sampling: how words are chosen; greedy by default. Each reply draws anew, so that
+            the same question asked again may be answered differently.
+    """
+
+    def __init__(self, tuned: Tuned, sampling: Sampling | None = None) -> None:
+        self._tuned = tuned
+        self._sampling = sampling or Sampling()
+        self._draws = count(self._sampling.seed)
+        self._turn = threading.Lock()
+        self._stopped = threading.Event()
+
+    @property
+    def persona(self) -> Persona:
+        """The persona as it was trained."""
+        return self._tuned.card.persona
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        """See :meth:`bot.engine.Engine.stream`."""
+        with self._turn:
+            sampling = replace(self._sampling, seed=next(self._draws))
+            window = self._tuned.window(messages, reserve=sampling.max_new_tokens)
+        replies = stream_reply(self._tuned.base, self._tuned.prefix, window, sampling=sampling)
+        while not self._stopped.is_set():
+            with self._turn:
+                reply = next(replies, None)
+            if reply is None:
+                return
+            yield reply
+
+    def stop(self) -> None:
+        """See :meth:`bot.engine.Engine.stop`."""
+        self._stopped.set()
+
+
+def load_engine(
+    run: Path, *, sampling: Sampling | None = None, report: Report = lambda _stage, _done: None
+) -> TunedEngine:
+    """Load a run's best checkpoint.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or the base is another one now.
+        BaseModelError: the base is missing or damaged.
+    """
+    return TunedEngine(load_tuned(run, report=report), sampling)

@@ -1,0 +1,158 @@
+"""Opens a page to visitors, and only to those it is meant for.
+
+A page answers anyone who reaches it, and each answer costs the machine seconds. So it
+listens on this machine only, unless it asks for a name and a password; it never opens
+a tunnel to the outside, and it reports to nobody.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trainer.errors import RensheError
+from trainer.language import say
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+USER_VARIABLE, PASSWORD_VARIABLE = "RENSHE_USER", "RENSHE_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a page is opened, and to whom.
+
+    Attributes:
+        host: the address to listen on.
+        port: 0 takes any free one.
+        login: name and password, or nothing for anyone.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    login: tuple[str, str] | None = None
+
+
+def door(host: str, port: int, user: str | None, password_file: Path | None) -> Door:
+    """Make a door of what the user gave and of the environment.
+
+    Raises:
+        RensheError: other machines could come in without a password, or half of the
+            login is missing.
+    """
+    user = user or os.environ.get(USER_VARIABLE)
+    secret = _password(password_file) if password_file else os.environ.get(PASSWORD_VARIABLE)
+    if bool(user) != bool(secret):
+        raise _half_a_login(has_user=bool(user))
+    login = (user, secret) if user and secret else None
+    if login is None and not _is_loopback(host):
+        raise _open_to_all(host)
+    return Door(host, port, login)
+
+
+def serve(page: gr.Blocks, place: Door, *, theme: gr.Theme, browser: bool = False) -> str:
+    """Open the page, in threads of its own; returns its address at once.
+
+    Raises:
+        RensheError: the port is taken, or the host is no address of this machine.
+    """
+    try:
+        _, address, _ = page.queue(max_size=64).launch(
+            server_name=place.host,
+            server_port=place.port,
+            auth=place.login,
+            inbrowser=browser and _has_screen(),
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            theme=theme,
+            footer_links=[],
+            enable_monitoring=False,
+            max_threads=16,
+        )
+    except OSError as error:
+        raise RensheError(
+            say(
+                zh=f"打不开 {place.host}:{place.port}：{error}",
+                en=f"cannot open {place.host}:{place.port}: {error}",
+            ),
+            fix=say(
+                zh="用 --port 换一个端口，0 是随便一个空着的",
+                en="give another --port; 0 takes any that is free",
+            ),
+            code="port",
+        ) from None
+    return str(address)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _password(file: Path) -> str:
+    """Read a password file that nobody else can read."""
+    try:
+        mode = file.stat().st_mode
+        text = file.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RensheError(
+            say(zh=f"读不了密码文件：{error}", en=f"cannot read the password file: {error}"),
+            path=file,
+            code="password-file",
+        ) from None
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise RensheError(
+            say(zh="别人也能读这个密码文件", en="others can read this password file"),
+            path=file,
+            fix=f"chmod 600 {file}",
+            code="password-file",
+        )
+    return text
+
+
+def _half_a_login(*, has_user: bool) -> RensheError:
+    lacks = (
+        say(zh="有用户名，没有密码", en="there is a user but no password")
+        if has_user
+        else say(zh="有密码，没有用户名", en="there is a password but no user")
+    )
+    return RensheError(lacks, fix=_give_login(), code="half-a-login")
+
+
+def _open_to_all(host: str) -> RensheError:
+    return RensheError(
+        say(
+            zh=f"在 {host} 上谁都能连进来，没有密码不开",
+            en=f"on {host} anyone could come in: not without a password",
+        ),
+        fix=_give_login()
+        + say(zh="；或者只开给本机：--host 127.0.0.1", en="; or stay with --host 127.0.0.1"),
+        code="open-to-all",
+    )
+
+
+def _give_login() -> str:
+    return say(
+        zh=f"加上 --user 名字 --password-file 文件（或环境变量 {USER_VARIABLE}、"
+        f"{PASSWORD_VARIABLE}）",
+        en=f"give --user NAME --password-file FILE (or set {USER_VARIABLE} and "
+        f"{PASSWORD_VARIABLE})",
+    )
+
+
+def _has_screen() -> bool:
+    """Tell whether a browser would open a window, rather than take over the terminal."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

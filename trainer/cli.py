@@ -1,0 +1,24 @@
+"""The trainer's commands: one for each step from a persona's file to talking with it.
+
+``renshe`` mounts them (see ``bot/cli.py``). In the order in which a newcomer meets them:
+``new``, ``check``, ``schema``, ``compile``, ``bases``, ``train``, ``eval``, ``chat``.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from trainer.commands import (
+    base_models,
+    conversation,
+    datasets,
+    evaluation,
+    persona_files,
+    training,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add every command of the trainer to ``app``, worded in the spoken language."""
+    for group in (persona_files, datasets, base_models, training, evaluation, conversation):
+        group.register(app)

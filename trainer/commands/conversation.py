@@ -1,0 +1,202 @@
+"""``chat``: talk to a run in the terminal, or through a pipe.
+
+The reply is shown as it grows, and Ctrl-C stops a reply without leaving the talk: a
+tuned model that rambles must not cost the conversation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainer.chat import Message
+from trainer.commands.bilingual import add
+from trainer.language import say
+
+if TYPE_CHECKING:
+    from trainer.generate import Sampling
+    from trainer.model import Tuned
+
+RETRY_TEMPERATURE = 0.7
+"""Greedy decoding would only say the same again."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    add(
+        app,
+        "chat",
+        chat,
+        about=say(
+            zh="在终端里和它聊天。说 /help 看有什么命令。",
+            en="Talk to it in the terminal. Say /help for the commands.",
+        ),
+        example=say(
+            zh="renshe chat run\necho 你是谁 | renshe chat run",
+            en="renshe chat run\necho 'Who are you?' | renshe chat run",
+        ),
+    )
+
+
+def chat(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help=say(zh="训练时的 --out 文件夹", en="The --out of renshe train.")
+        ),
+    ],
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=2.0,
+            metavar="0-2",
+            help=say(
+                zh="0 每次说一样的话，越高越多变", en="0 always says the same; higher varies more."
+            ),
+        ),
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help=say(zh="抽样的种子", en="Seed of the sampling."))] = 0,
+) -> None:
+    """Load the run and talk until the user leaves."""
+    from trainer.commands.screen import reporting
+
+    with reporting() as report:
+        report(say(zh="准备", en="getting ready"), 0.0)
+        from trainer.generate import Sampling
+        from trainer.model import load_tuned
+
+        tuned = load_tuned(run, report=report)
+    Talk(tuned, Sampling(temperature=temperature, seed=seed)).run()
+
+
+@dataclass
+class Talk:
+    """One conversation with one tuned persona.
+
+    Attributes:
+        tuned: who answers.
+        sampling: how its words are chosen; each reply draws anew.
+        messages: what was said, user and assistant in turn.
+    """
+
+    tuned: Tuned
+    sampling: Sampling
+    messages: list[Message] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Read lines until the end of the input or ``/exit``."""
+        persona = self.tuned.card.persona
+        if persona.greeting:
+            typer.echo(f"{persona.name}: {persona.greeting}")
+        for line in _lines():
+            if line == "/exit":
+                break
+            if line.startswith("/"):
+                self._command(line)
+            else:
+                self.messages.append(Message("user", line))
+                self._answer(self.sampling)
+
+    def _command(self, line: str) -> None:
+        commands = {"/reset": self._reset, "/undo": self._undo, "/retry": self._retry}
+        if line in commands:
+            commands[line]()
+            return
+        if line != "/help":
+            typer.echo(say(zh=f"没有 {line} 这个命令", en=f"there is no command {line}"))
+        typer.echo(
+            say(
+                zh="/reset 重新开始  /undo 收回上一轮  /retry 换个说法  /help 帮助  /exit 离开",
+                en="/reset begin anew  /undo take the last round back  /retry say it differently"
+                "  /help this  /exit leave",
+            )
+        )
+
+    def _reset(self) -> None:
+        self.messages.clear()
+        typer.echo(say(zh="前面说的都忘了", en="all that was said is forgotten"))
+
+    def _undo(self) -> None:
+        if not self.messages:
+            typer.echo(say(zh="还什么都没说", en="nothing was said yet"))
+            return
+        question, _ = self.messages[-2:]
+        del self.messages[-2:]
+        typer.echo(say(zh=f"收回了：{question.text}", en=f"taken back: {question.text}"))
+
+    def _retry(self) -> None:
+        if not self.messages:
+            typer.echo(say(zh="还什么都没说", en="nothing was said yet"))
+            return
+        del self.messages[-1:]
+        self._answer(
+            replace(self.sampling, temperature=self.sampling.temperature or RETRY_TEMPERATURE)
+        )
+
+    def _answer(self, sampling: Sampling) -> None:
+        """Stream the reply; what was said when it was stopped stays said."""
+        from trainer.generate import stream_reply
+
+        self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
+        window = self.tuned.window(self.messages)
+        replies = stream_reply(self.tuned.base, self.tuned.prefix, window, sampling=sampling)
+        reply = _shown(self.tuned.card.persona.name, replies)
+        if reply:
+            self.messages.append(Message("assistant", reply))
+        else:
+            del self.messages[-1:]  # a question without an answer is no round
+            typer.echo(say(zh="（没有回答）", en="(no reply)"))
+
+
+def _shown(name: str, replies: Iterator[str]) -> str:
+    """Print a reply as it grows and return it; Ctrl-C ends it."""
+    reply = ""
+    typer.echo(f"{name}: ", nl=False)
+    try:
+        for reply_so_far in replies:
+            typer.echo(reply_so_far[len(reply) :], nl=False)
+            reply = reply_so_far
+    except KeyboardInterrupt:
+        typer.echo(say(zh=" ……（停下了）", en=" … (stopped)"), nl=False)
+    typer.echo()
+    return reply
+
+
+def _lines() -> Iterator[str]:
+    """Yield what the user says; the end of the input or two Ctrl-C in a row end it."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    prompt = _prompt()
+    interrupted = False
+    while True:
+        try:
+            line = input(prompt).strip()
+        except EOFError:
+            return
+        except KeyboardInterrupt:
+            typer.echo()
+            if interrupted:
+                return
+            interrupted = True
+            typer.echo(say(zh="再按一次 Ctrl-C 离开", en="Ctrl-C again to leave"))
+            continue
+        interrupted = False
+        if line:
+            yield line
+
+
+def _prompt() -> str:
+    """Return what stands before the user's line: nothing when nobody sees it."""
+    if not sys.stdin.isatty():
+        return ""
+    with contextlib.suppress(ImportError):  # Windows edits lines by itself
+        import readline  # noqa: F401  lets input() edit a line, wide characters included
+    return say(zh="你: ", en="you: ")

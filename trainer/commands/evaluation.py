@@ -1,0 +1,186 @@
+"""``eval``: the figures of a run, three columns side by side, and some replies to read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainer.commands.bilingual import add
+from trainer.errors import CheckpointError
+from trainer.language import say
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from trainer.checkpoint import Checkpoint
+    from trainer.dataset import Dataset
+    from trainer.evaluate import ArmScores, Evaluation
+
+SAMPLES = 4
+"""Questions whose replies are shown."""
+
+SHOWN = 120
+"""Characters of a reply that are shown; an untuned base may ramble on."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    add(
+        app,
+        "eval",
+        evaluate_command,
+        about=say(
+            zh="用训练时没见过的问法考它：底座、底座加自述、训练后，三列并排；"
+            "再隔几轮闲聊问一遍，看还记不记得。",
+            en="Ask it in wordings that it never saw: the base, the base told who it is, and the "
+            "tuned one side by side; then again after some small talk.",
+        ),
+        example="renshe eval run\nrenshe eval run --limit 0",
+    )
+
+
+def evaluate_command(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN", help=say(zh="训练时的 --out 文件夹", en="The --out of renshe train.")
+        ),
+    ],
+    limit: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help=say(
+                zh="每个深度问多少个训练问题；0 是全部",
+                en="Training questions asked at each depth; 0 asks all.",
+            ),
+        ),
+    ] = 64,
+) -> None:
+    """Measure, print, and write the figures into the run folder."""
+    from trainer.checkpoint import CARD_FILE, open_checkpoint
+    from trainer.commands.screen import reporting
+    from trainer.dataset import read_dataset
+
+    checkpoint = open_checkpoint(run)
+    folder = run.parent if (run / CARD_FILE).is_file() else run
+    dataset = read_dataset(folder / "data")
+    _refuse_other_data(dataset, checkpoint, folder)
+    with reporting() as report:
+        from trainer.evaluate import evaluate, write_evaluation
+        from trainer.model import load_tuned
+
+        tuned = load_tuned(run, report=report)
+        evaluation = evaluate(tuned, dataset, limit=limit, report=report)
+    write_evaluation(evaluation, folder / "eval")
+    _show(evaluation, folder / "eval")
+
+
+def _refuse_other_data(dataset: Dataset, checkpoint: Checkpoint, folder: Path) -> None:
+    if dataset.digest() != checkpoint.card.dataset_sha256:
+        raise CheckpointError(
+            say(
+                zh="这些数据不是训练这个检查点的数据",
+                en="this is not the data that the checkpoint was trained on",
+            ),
+            path=folder / "data",
+            fix=say(zh="重新训练", en="train again"),
+            code="data-differs",
+        )
+
+
+def _show(evaluation: Evaluation, folder: Path) -> None:
+    from trainer.commands.screen import console
+
+    out = console()
+    out.print(_arms(evaluation.arms))
+    out.print(_depths(evaluation))
+    for sample in _samples(evaluation.arms):
+        out.print(sample)
+    out.print(say(zh=f"写进了 {folder}", en=f"written to {folder}"), markup=False, soft_wrap=True)
+
+
+def _names() -> dict[str, str]:
+    return {
+        "base": say(zh="底座", en="base"),
+        "prompted": say(zh="底座+自述", en="base + summary"),
+        "tuned": say(zh="训练后", en="tuned"),
+    }
+
+
+def _arms(arms: dict[str, ArmScores]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=say(zh="没见过的问法", en="wordings never seen"), title_justify="left")
+    table.add_column()
+    for name in _names().values():
+        table.add_column(name, justify="right")
+    figures: dict[str, Callable[[ArmScores], str]] = {
+        "BLEU-4": lambda arm: f"{arm.bleu_4:.1f}",
+        "ROUGE-1": lambda arm: f"{arm.rouge_1:.1f}",
+        "ROUGE-2": lambda arm: f"{arm.rouge_2:.1f}",
+        "ROUGE-L": lambda arm: f"{arm.rouge_l:.1f}",
+        say(zh="答对", en="right"): lambda arm: _share(arm.recall),
+        say(zh="自相矛盾", en="contradictions"): lambda arm: _share(arm.contradictions),
+        say(zh="露馅", en="leaks"): lambda arm: _share(arm.leaks),
+    }
+    for name, figure in figures.items():
+        table.add_row(name, *(figure(arms[arm]) for arm in _names()))
+    return table
+
+
+def _depths(evaluation: Evaluation) -> Table:
+    from rich.table import Table
+
+    table = Table(
+        title=say(zh="训练后，先闲聊几轮再问", en="tuned, asked after some small talk"),
+        title_justify="left",
+    )
+    headings = (
+        say(zh="闲聊轮数", en="rounds before"),
+        say(zh="学过的答对", en="taught, right"),
+        say(zh="没见过的答对", en="never seen, right"),
+        say(zh="露馅", en="leaks"),
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for row in evaluation.depths:
+        table.add_row(
+            str(row.depth),
+            f"{_share(row.train_pair)} / {row.train_pairs}",
+            f"{_share(row.recall)} / {row.recalls}",
+            _share(row.leaks),
+        )
+    return table
+
+
+def _samples(arms: dict[str, ArmScores]) -> Iterator[Text]:
+    """Yield some questions, spread over the dev set, with what each column said."""
+    from rich.text import Text
+
+    asked = arms["tuned"].samples
+    for index in _spread(len(asked)):
+        text = Text()
+        text.append(f"{say(zh='问', en='Q')}: {asked[index].prompt}\n", "bold")
+        text.append(f"  {say(zh='原文', en='written')}: {_short(asked[index].reference)}\n", "dim")
+        for arm, name in _names().items():
+            reply = _short(arms[arm].samples[index].reply)
+            text.append(f"  {name}: {reply}\n", "green" if arm == "tuned" else "")
+        yield text
+
+
+def _spread(count: int) -> Sequence[int]:
+    return range(0, count, max(1, -(-count // SAMPLES)))
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split()) or say(zh="（空）", en="(nothing)")
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

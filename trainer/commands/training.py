@@ -1,0 +1,398 @@
+"""``train``: from a persona, a compiled folder or another tool's data to a run folder.
+
+Everything that can be wrong cheaply (settings, the run folder, the persona) is looked at
+before the base is loaded, because a user who waited a minute for a misspelt setting
+does not come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainer.commands.bilingual import add
+from trainer.errors import ConfigError, Fault, RensheError, TrainingError
+from trainer.language import say
+
+if TYPE_CHECKING:
+    from trainer.checkpoint import Card
+    from trainer.config import TrainConfig
+    from trainer.train import Outcome, Progress, Run
+    from trainer.training_set import TrainingSet
+
+DEFAULT_BASE = "tiny"
+BITS = {"8": 8, "4": 4, "none": None}
+INTERRUPTED = 130
+"""Exit code of a run that a signal ended: saved, but not what was asked for."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    add(
+        app,
+        "train",
+        train,
+        about=say(
+            zh="训练一个人设。Ctrl-C 会先存盘再停；以后用 --resume 继续。",
+            en="Tune a persona. Ctrl-C saves before it stops; go on later with --resume.",
+        ),
+        example="renshe train personas/muxue.yaml --base tiny --bits 8 --out run\n"
+        "renshe train personas/muxue.yaml --out run2 --set max_steps=400 --set seed=1\n"
+        "renshe train --resume --out run",
+    )
+
+
+def train(
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="RUN", help=say(zh="检查点写到这个文件夹", en="Where checkpoints are written.")
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PERSONA|DIR",
+            help=say(
+                zh="人设文件，或编译好的文件夹，或放着 train.json 的文件夹",
+                en="A persona file, a compiled folder, or a folder with a train.json.",
+            ),
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help=say(
+                zh=f"底座，见 renshe bases；不写就是 {DEFAULT_BASE}",
+                en=f"The base, see renshe bases; {DEFAULT_BASE} if left out.",
+            ),
+        ),
+    ] = None,
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            metavar="8|4|none",
+            help=say(
+                zh="底座权重的位数；不写就按设置里的 quantization_bit（8）",
+                en="Bits of the base's weights; by default quantization_bit of the settings (8).",
+            ),
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="YAML", help=say(zh="设置文件", en="A file of settings.")),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help=say(zh="改一项设置，可以写多次", en="Change one setting; may be repeated."),
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help=say(
+                zh="从 RUN 里最后的检查点继续，沿用它的设置和数据",
+                en="Go on from the last checkpoint in RUN, with its settings and its data.",
+            ),
+        ),
+    ] = False,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help=say(
+                zh="数据、底座或人设变了也照样继续",
+                en="Resume although the data, the base or the persona differ.",
+            ),
+        ),
+    ] = False,
+    persona: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=say(
+                zh="别的工具写的数据是谁的人设",
+                en="Whose persona the data of another tool is.",
+            ),
+        ),
+    ] = None,
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt_column",
+            metavar="NAME",
+            help=say(zh="这些数据里问在哪一列", en="Its column of the question."),
+        ),
+    ] = None,
+    response_column: Annotated[
+        str | None,
+        typer.Option(
+            "--response_column",
+            metavar="NAME",
+            help=say(zh="答在哪一列", en="Its column of the answer."),
+        ),
+    ] = None,
+    history_column: Annotated[
+        str | None,
+        typer.Option(
+            "--history_column",
+            metavar="NAME",
+            help=say(zh="前几轮在哪一列", en="Its column of the earlier rounds."),
+        ),
+    ] = None,
+) -> None:
+    """Check, load, say what is about to happen, and train."""
+    former = _former(out, resume=resume)
+    settings = _settings(former, config, overrides or [], bits)
+    training_set = _training_set(
+        source or _own_data(out, former),
+        settings.seed,
+        persona=persona,
+        prompt_column=prompt_column,
+        response_column=response_column,
+        history_column=history_column,
+    )
+    base = base or (former.base if former else DEFAULT_BASE)
+    run = _run(base, training_set, settings, out, resume, accept_changes)
+    _announce(run, training_set)
+    _finish(run, _watched(run, training_set, former.step if former else 0))
+
+
+def _former(out: Path, *, resume: bool) -> Card | None:
+    """Return the card of the checkpoint to go on from; refuse a folder that is taken."""
+    from trainer.checkpoint import RUN_FILE, open_checkpoint
+
+    if resume:
+        return open_checkpoint(out, "last").card
+    if (out / RUN_FILE).exists():
+        raise TrainingError(
+            say(zh="这里已经有一次训练", en="there is a run in this folder already"),
+            path=out,
+            fix=say(
+                zh="用 --resume 继续它，或换一个 --out",
+                en="go on with --resume, or give another --out",
+            ),
+            code="run-exists",
+        )
+    if out.exists() and not out.is_dir():
+        raise TrainingError(
+            say(zh="这是文件，不是文件夹", en="this is a file, not a folder"),
+            path=out,
+            fix=say(zh="换一个 --out", en="give another --out"),
+            code="run-is-file",
+        )
+    return None
+
+
+def _settings(
+    former: Card | None, config: Path | None, overrides: list[str], bits: str | None
+) -> TrainConfig:
+    """Return the settings that are given, over those of the run that goes on."""
+    from trainer.config import load_config
+
+    given = load_config(config, overrides)
+    if former:
+        changes = {name: getattr(given, name) for name in given.model_fields_set}
+        given = former.settings.model_copy(update=changes)
+    if bits is None:
+        return given
+    return given.model_copy(update={"quantization_bit": _parsed_bits(bits)})
+
+
+def _parsed_bits(bits: str) -> int | None:
+    if bits not in BITS:
+        raise ConfigError(
+            say(zh=f"--bits 不能是 {bits}", en=f"--bits cannot be {bits}"),
+            fix=say(
+                zh="用 8（默认）、4（更省内存）或 none（不量化）",
+                en="use 8 (the default), 4 (less memory) or none (not quantized)",
+            ),
+            code="bits",
+        )
+    return BITS[bits]
+
+
+def _own_data(out: Path, former: Card | None) -> Path:
+    if former is None:
+        raise RensheError(
+            say(zh="没有说训练什么", en="nothing to train on was given"),
+            fix=f"renshe train personas/muxue.yaml --out {out}",
+            code="no-source",
+        )
+    return out / "data"
+
+
+def _training_set(
+    source: Path, seed: int, *, persona: Path | None, **columns: str | None
+) -> TrainingSet:
+    from trainer.training_set import load_training_set
+
+    return load_training_set(source, persona=persona, seed=seed, **columns)
+
+
+def _run(
+    base: str,
+    training_set: TrainingSet,
+    settings: TrainConfig,
+    out: Path,
+    resume: bool,
+    accept_changes: bool,
+) -> Run:
+    """Load the base and make everything ready; the progress of it is shown."""
+    from trainer.commands.screen import reporting
+
+    with reporting() as report:
+        report(say(zh="准备", en="getting ready"), 0.0)
+        from trainer.model import load_base
+        from trainer.train import Run
+
+        loaded = load_base(
+            base,
+            bits=settings.quantization_bit,
+            device=settings.device,
+            chat_format=settings.chat_format,
+            report=report,
+        )
+        return Run(
+            loaded,
+            training_set.persona,
+            training_set.dataset,
+            training_set.sha256,
+            settings,
+            out,
+            resume=resume,
+            accept_changes=accept_changes,
+        )
+
+
+def _announce(run: Run, training_set: TrainingSet) -> None:
+    """Say what the run amounts to, and warn loudly if it is far too much."""
+    from rich.table import Table
+
+    from trainer.commands.screen import console, show_faults
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, figure in _figures(run, training_set):
+        table.add_row(name, figure)
+    console().print(table)
+    if run.plan.overdone:
+        show_faults([_overdone(run)], severities=True)
+
+
+def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
+    plan, base, dataset = run.plan, run.base, training_set.dataset
+    bits = run.base.bits or say(zh="不量化", en="not quantized")
+    kinds = ", ".join(f"{kind} {n}" for kind, n in dataset.manifest.counts["train"].items())
+    return [
+        (say(zh="人设", en="persona"), training_set.persona.name),
+        (
+            say(zh="底座", en="base"),
+            say(
+                zh=f"{base.source.name}，位数 {bits}，{base.device}",
+                en=f"{base.source.name}, bits {bits}, {base.device}",
+            ),
+        ),
+        (
+            say(zh="数据", en="data"),
+            say(
+                zh=f"训练 {len(dataset.train)}（{kinds}），检验 {len(dataset.dev)}",
+                en=f"train {len(dataset.train)} ({kinds}), dev {len(dataset.dev)}",
+            ),
+        ),
+        (
+            say(zh="步数", en="steps"),
+            say(
+                zh=f"{plan.steps} 步，也就是 {plan.epochs:.1f} 轮（epoch）",
+                en=f"{plan.steps}, which is {plan.epochs:.1f} epochs",
+            ),
+        ),
+        (
+            say(zh="前缀", en="prefix"),
+            say(
+                zh=f"长 {plan.pre_seq_len}，训练 {plan.parameters:,} 个参数，底座不变",
+                en=f"length {plan.pre_seq_len}, {plan.parameters:,} trained parameters",
+            ),
+        ),
+    ]
+
+
+def _overdone(run: Run) -> Fault:
+    fewer = max(1, round(run.plan.steps * 30 / run.plan.epochs))
+    return Fault(
+        say(
+            zh=f"每条数据要看 {run.plan.epochs:.0f} 遍：它会把例子背下来，别的都忘掉",
+            en=f"each example is seen {run.plan.epochs:.0f} times: it will learn the examples "
+            "by heart and forget everything else",
+        ),
+        fix=say(
+            zh=f"少练一些，如 --set max_steps={fewer}，或者多写几条数据",
+            en=f"train less, say --set max_steps={fewer}, or write more examples",
+        ),
+        code="overdone",
+        severity="warning",
+    )
+
+
+def _watched(run: Run, training_set: TrainingSet, done: int) -> Outcome:
+    from trainer.commands.screen import watching
+
+    with watching(run.plan.steps, done) as show:
+        return run.train(_keeping(run.folder / "data", training_set, show))
+
+
+def _keeping(
+    folder: Path, training_set: TrainingSet, show: Callable[[Progress], None]
+) -> Callable[[Progress], None]:
+    """Return a listener that also puts the data into the run folder, where eval looks for it.
+
+    It does so at the first step that it hears of and not before the run, since only then
+    the run is known to be alone in its folder.
+    """
+    kept: list[bool] = []
+
+    def listen(progress: Progress) -> None:
+        from trainer.dataset import write_dataset
+
+        if not kept:
+            write_dataset(training_set.dataset, folder, force=True)
+            kept.append(True)
+        show(progress)
+
+    return listen
+
+
+def _finish(run: Run, outcome: Outcome) -> None:
+    """Say how the run ended and what to do next."""
+    from trainer.checkpoint import open_checkpoint
+    from trainer.commands.screen import console
+
+    out = console()
+    if outcome.reason == "interrupted":
+        out.print(
+            say(zh=f"停在第 {outcome.step} 步，已经存盘。", en=f"Saved at step {outcome.step}.")
+            + say(zh="继续：", en=" To go on:")
+            + f"\n  renshe train --resume --out {run.folder}",
+            markup=False,
+            soft_wrap=True,
+        )
+        raise typer.Exit(INTERRUPTED)
+    best = open_checkpoint(run.folder)
+    loss = "-" if best.card.dev_loss is None else f"{best.card.dev_loss:.3f}"
+    early = say(zh="（提前停止）", en=" (stopped early)") if outcome.reason != "finished" else ""
+    out.print(
+        say(
+            zh=f"练完了{early}。最好的检查点：{best.folder}（dev loss {loss}）",
+            en=f"Done{early}. Best checkpoint: {best.folder} (dev loss {loss})",
+        )
+        + f"\n  renshe chat {run.folder}\n  renshe eval {run.folder}\n  renshe demo {run.folder}",
+        markup=False,
+        soft_wrap=True,
+    )
