@@ -29,7 +29,7 @@ CHATML = (
 
 _CORPUS = (
     "问：你是谁？答：在下名为沐雪，你也可以叫我雪雪，很高兴认识你！你喜欢吃什么？咱最喜欢甜甜的东西了。",
-    "the quick brown fox jumps over the lazy dog. Who are you? My name is Dory, and I live in the sea.",
+    "the quick brown fox jumps over the lazy dog. Who are you? My name is Dory, I live in the sea.",
     "user assistant system You are a helpful AI assistant\n",
 )
 

@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,8 +171,10 @@ def _package_file(package: str, file: str) -> Path | None:
 
 def _native_format(folder: Path) -> str:
     """A base with a chat template speaks it, any other gets the plain format."""
-    settings = folder / "tokenizer_config.json"
-    told = settings.is_file() and json.loads(settings.read_text("utf-8")).get("chat_template")
+    try:
+        told = json.loads((folder / "tokenizer_config.json").read_bytes()).get("chat_template")
+    except (OSError, ValueError):  # whoever loads the tokenizer says what is wrong with it
+        told = None
     return "jinja" if told or (folder / "chat_template.jinja").is_file() else "plain"
 
 
@@ -188,13 +191,32 @@ def _converted(sha256: str, parts: list[Path], report: Report, install: str = ""
         if not _is_whole(folder):
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as making:
                 gguf = Path(making) / "base.gguf"
-                _join(parts, gguf, sha256, report, install)
                 done = Path(making) / "done"
-                _convert(gguf, done, report)
+                with _converting(parts[0]):
+                    _join(parts, gguf, sha256, report, install)
+                    _convert(gguf, done, report)
                 _seal(done)
                 shutil.rmtree(folder, ignore_errors=True)
                 done.rename(folder)
     return folder
+
+
+@contextmanager
+def _converting(file: Path) -> Iterator[None]:
+    """Name the file that could not be converted, and why: a full disk, or no known model."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+        raise BaseModelError(
+            say(zh=f"底座转换失败：{error}", en=f"the base cannot be converted: {error}"),
+            path=file,
+            fix=say(
+                zh=f"需要 transformers 认识的 GGUF 模型，{cache_folder()} 里要有约 2 GB 空间",
+                en=f"it must be a GGUF model that transformers knows, and {cache_folder()} needs "
+                "about 2 GB of room",
+            ),
+            code="base-conversion",
+        ) from error
 
 
 def _join(parts: list[Path], gguf: Path, sha256: str, report: Report, install: str) -> None:
@@ -256,7 +278,7 @@ def _is_whole(folder: Path) -> bool:
     """Compare with the seal; like git's index, hash only files whose size or time moved."""
     try:
         files = json.loads((folder / _SEAL).read_text("utf-8"))
-        return all(
+        return bool(files) and all(
             _stamp(folder / name) == {"size": seen["size"], "mtime_ns": seen["mtime_ns"]}
             or _sha256([folder / name]) == seen["sha256"]
             for name, seen in files.items()
@@ -271,14 +293,24 @@ def _stamp(path: Path) -> dict[str, int]:
 
 
 def _folder_digest(folder: Path) -> str:
-    """Identify a user's folder by its configuration and its weight files' names and sizes.
+    """Identify a user's folder by its configuration and samples of its weight files.
 
-    Hashing the weights themselves would read tens of gigabytes at every start.
+    Hashing the weights whole would read tens of gigabytes at every start. Training moves
+    all of them, so blocks spread over each file tell one model from another.
     """
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        digest.update(f"{path.name}:{path.stat().st_size}\n".encode())
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}\n".encode())
+        with path.open("rb") as file:
+            for start in range(0, size, max(_SAMPLE, size // _SAMPLES)):
+                file.seek(start)
+                digest.update(file.read(_SAMPLE))
     return digest.hexdigest()
+
+
+_SAMPLE, _SAMPLES = 1 << 16, 64
+"""Bytes in a block, and about how many blocks of a file: 4 MiB at most, once a start."""
 
 
 def _sha256(paths: list[Path]) -> str:

@@ -16,6 +16,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -226,11 +227,11 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Turn a full or read-only disk into a message; the former checkpoint is untouched."""
     try:
         yield
-    except Exception as error:  # safetensors wraps the system's error in its own type
-        code = getattr(error, "errno", None)
-        full = code in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if not full and not isinstance(error, OSError):
+    except Exception as error:
+        code = _system_code(error)
+        if code is None:
             raise
+        full = code in (errno.ENOSPC, errno.EDQUOT)
         problem = (
             say(zh="磁盘满了，没有写成", en="the disk is full, this was not written")
             if full
@@ -241,6 +242,14 @@ def disk_errors(path: Path) -> Iterator[None]:
             en="make room, then go on with --resume; the former checkpoint is whole",
         )
         raise TrainingError(problem, path=path, fix=fix, code="disk") from error
+
+
+def _system_code(error: Exception) -> int | None:
+    """Return the number of the system's error; safetensors has it in the text of its own."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
 
 
 def _flush(path: Path) -> None:

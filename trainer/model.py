@@ -10,9 +10,11 @@ wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,7 +26,7 @@ from trainer.chat import Chat, Message, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError
 from trainer.language import say
-from trainer.prefix import Prefix, attention_mask, positions
+from trainer.prefix import Prefix, attention_mask, positions, text_prefix
 from trainer.quantize import Bits, quantize_linears
 
 
@@ -207,7 +209,8 @@ def pick_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cpu" or (device.startswith("cuda") and torch.cuda.is_available()):
+    cards = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    if device in ("cpu", *cards) or (device == "cuda" and cards):
         return torch.device(device)
     raise ConfigError(
         say(zh=f"没有 {device!r} 这个设备", en=f"there is no device {device!r}"),
@@ -220,7 +223,8 @@ def load_tokenizer(source: BaseSource) -> HubTokenizer:
     """Load the tokenizer that lies beside the weights."""
     from transformers import AutoTokenizer
 
-    return HubTokenizer(AutoTokenizer.from_pretrained(source.folder, local_files_only=True))
+    with _reading(source):
+        return HubTokenizer(AutoTokenizer.from_pretrained(source.folder, local_files_only=True))
 
 
 class HubTokenizer:
@@ -240,9 +244,9 @@ class HubTokenizer:
     def encode(self, text: str, *, markup: bool = False) -> list[int]:
         ids: list[int] = []
         for part in [text] if markup else self._tear.split(text):
-            ids += self._tokenizer(
-                part, add_special_tokens=False, split_special_tokens=not markup
-            )["input_ids"]
+            ids += self._tokenizer(part, add_special_tokens=False, split_special_tokens=not markup)[
+                "input_ids"
+            ]
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -283,15 +287,29 @@ def _load_network(source: BaseSource, place: torch.device) -> Any:
     hush: Any = logging.disable_progress_bar
     hush()
     loader: Any = AutoModelForCausalLM
-    try:
-        return loader.from_pretrained(
+    with _reading(source):
+        network, found = loader.from_pretrained(
             source.folder,
             dtype=torch.float32 if place.type == "cpu" else torch.bfloat16,
             attn_implementation="sdpa",
             local_files_only=True,
             trust_remote_code=False,
-        ).to(place)
-    except (OSError, ValueError, KeyError) as error:
+            output_loading_info=True,
+        )
+        # transformers would go on with random numbers in their place.
+        if missing := sorted(found["missing_keys"]):
+            raise ValueError(f"no weights for {', '.join(missing[:3])}")
+    return network.to(place)
+
+
+@contextmanager
+def _reading(source: BaseSource) -> Iterator[None]:
+    """Name the folder that transformers could not make sense of."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, UnpicklingError, SafetensorError) as error:
         raise BaseModelError(
             say(
                 zh=f"transformers 读不了这个底座：{error}",
@@ -307,19 +325,27 @@ def _load_network(source: BaseSource, place: torch.device) -> Any:
 
 
 def _check_head(base: Base) -> None:
-    """Refuse an architecture whose output layer does more than :meth:`Base.logits` does."""
+    """Refuse an architecture whose prefix or output layer works otherwise than here."""
     ids = torch.tensor([[1, 2, 3]], device=base.device)
     with torch.no_grad():
-        theirs = base.network(input_ids=ids).logits[:, -1].float()
-        states = base.hidden(ids, torch.ones_like(ids, dtype=torch.bool), None)
-        ours = base.logits(states[:, -1], base.head())
+        try:
+            theirs = base.network(input_ids=ids).logits[:, -1].float()
+            prefix = text_prefix(base.network, [1]).to(base.device)
+            states = base.hidden(ids[:, 1:], torch.ones_like(ids[:, 1:]).bool(), prefix)
+            ours = base.logits(states[:, -1], base.head())
+        except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
+            raise _unsupported(base) from error
     if not torch.allclose(theirs, ours, atol=0.05 * float(theirs.std()) + 1e-4):
-        raise BaseModelError(
-            say(
-                zh=f"还不支持这种模型结构：{base.network.config.model_type}",
-                en=f"this architecture is not supported: {base.network.config.model_type}",
-            ),
-            path=base.source.folder,
-            fix=say(zh="换一个底座", en="use another base"),
-            code="base-head",
-        )
+        raise _unsupported(base)
+
+
+def _unsupported(base: Base) -> BaseModelError:
+    return BaseModelError(
+        say(
+            zh=f"还不支持这种模型结构：{base.network.config.model_type}",
+            en=f"this architecture is not supported: {base.network.config.model_type}",
+        ),
+        path=base.source.folder,
+        fix=say(zh="换一个底座", en="use another base"),
+        code="base-head",
+    )

@@ -23,6 +23,9 @@ QUESTIONS = 6
 VISITORS = 4
 """Replies that grow at the same time; further visitors see their place in the queue."""
 
+_TEXT_FONTS = ("system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC")
+_EMOJI_FONTS = ("Apple Color Emoji", "Segoe UI Emoji", "Noto Color Emoji")
+
 Turns = list[dict[str, Any]]
 """A conversation as Gradio keeps it: ``role``, ``content`` and more."""
 
@@ -30,20 +33,20 @@ Turns = list[dict[str, Any]]
 def chat_page(engine: Engine) -> gr.ChatInterface:
     """Build the page, worded in the spoken language."""
     persona = engine.persona
-    with gr.Blocks(analytics_enabled=False):  # or its components would render where they are made
-        chatbot = gr.Chatbot(
-            value=_opening(persona),
-            label=persona.name,
-            height="70vh",
-            buttons=["copy"],
-            layout="bubble",
-        )
-        textbox = gr.Textbox(
-            placeholder=say(zh=f"对{persona.name}说点什么", en=f"Say something to {persona.name}"),
-            submit_btn=True,
-            stop_btn=True,
-            autofocus=True,
-        )
+    chatbot = gr.Chatbot(
+        value=_opening(persona),
+        placeholder=persona.greeting,  # shown once everything was cleared
+        show_label=False,
+        height="70vh",
+        buttons=["copy"],
+        layout="bubble",
+    )
+    textbox = gr.Textbox(
+        placeholder=say(zh=f"对{persona.name}说点什么", en=f"Say something to {persona.name}"),
+        submit_btn=True,
+        stop_btn=True,
+        autofocus=True,
+    )
     return gr.ChatInterface(
         _answering(engine, spoken()),
         chatbot=chatbot,
@@ -61,7 +64,7 @@ def chat_page(engine: Engine) -> gr.ChatInterface:
 def theme() -> gr.Theme:
     """Return Gradio's theme with the fonts of the visitor's own system, Chinese ones included."""
     return gr.themes.Soft(
-        font=["system-ui", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "sans-serif"],
+        font=[*_TEXT_FONTS, *_EMOJI_FONTS, "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
     )
 

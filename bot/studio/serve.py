@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,33 +65,63 @@ def serve(page: gr.Blocks, place: Door, *, theme: gr.Theme, browser: bool = Fals
     Raises:
         RensheError: the port is taken, or the host is no address of this machine.
     """
-    try:
+    port = _free_port(place)
+    with _no_proxy(place.host):
         _, address, _ = page.queue(max_size=64).launch(
             server_name=place.host,
-            server_port=place.port,
+            server_port=port,
             auth=place.login,
             inbrowser=browser and _has_screen(),
             share=False,
+            ssr_mode=False,
             quiet=True,
             prevent_thread_lock=True,
             theme=theme,
             footer_links=[],
             enable_monitoring=False,
-            max_threads=16,
         )
-    except OSError as error:
-        raise RensheError(
-            say(
-                zh=f"打不开 {place.host}:{place.port}：{error}",
-                en=f"cannot open {place.host}:{place.port}: {error}",
-            ),
-            fix=say(
-                zh="用 --port 换一个端口，0 是随便一个空着的",
-                en="give another --port; 0 takes any that is free",
-            ),
-            code="port",
-        ) from None
     return str(address)
+
+
+def _free_port(place: Door) -> int:
+    """Return the port, or a free one for 0; asked for here, since Gradio would only hang."""
+    family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((place.host, place.port))
+        except OSError as error:
+            raise RensheError(
+                say(
+                    zh=f"打不开 {place.host}:{place.port}：{error.strerror}",
+                    en=f"cannot open {place.host}:{place.port}: {error.strerror}",
+                ),
+                fix=say(
+                    zh="用 --port 换一个端口（0 是随便一个空着的），或检查 --host",
+                    en="give another --port (0 takes any that is free), or check --host",
+                ),
+                code="port",
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _no_proxy(host: str) -> Iterator[None]:
+    """Let Gradio reach its own server, which it does once, although a proxy is set."""
+    former = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+    hosts = ",".join(filter(None, [former, "localhost", "127.0.0.1", "::1", host]))
+    names = ("no_proxy", "NO_PROXY")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, hosts))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _is_loopback(host: str) -> bool:

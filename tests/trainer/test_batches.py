@@ -86,7 +86,9 @@ def test_an_epoch_is_a_function_of_seed_and_number(chat: Chat) -> None:
 
     def order(epoch: int, seed: int = 0) -> list[list[int]]:
         settings = config(seed=seed, rounds_per_example=2)
-        return [row.ids for batch in epoch_batches(examples, chat, settings, epoch) for row in batch]
+        return [
+            row.ids for batch in epoch_batches(examples, chat, settings, epoch) for row in batch
+        ]
 
     assert order(0) == order(0)
     assert order(0) != order(1)

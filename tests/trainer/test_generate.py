@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_stream_ends_with_the_batchs_reply(base: Any, prefix: Prefix, prefixed
     for talk, reply in zip(TALKS, replies(base, used, TALKS, sampling=how), strict=True):
         texts = streamed(base, used, talk, sampling=how)
         assert texts[-1] == reply
-        assert all(len(early) < len(late) for early, late in zip(texts, texts[1:], strict=False))
+        assert all(len(early) < len(late) for early, late in pairwise(texts))
 
 
 def test_the_prefix_takes_the_place_of_the_system_text(base: Any) -> None:
@@ -128,6 +129,25 @@ def test_a_reply_ends_at_a_stop_id(
     assert (streamed(base, prefix, TALKS[0], sampling=how) or [""])[-1] == both[0]
 
 
+def test_replies_that_end_one_by_one_are_those_of_each_alone(
+    base: Any, prefix: Prefix, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ended reply leaves the batch; the others must keep their own rows."""
+    how = Sampling(max_new_tokens=16)
+    talks = [
+        ask(text) for text in ("你是谁", "hi", "在吗？在吗？", "Dory", "1+1", "吃什么", "the sea")
+    ]
+    alone = [spoken(monkeypatch, base, prefix, talk, how) for talk in talks]
+    # Words that some replies say early and others late or never.
+    stops = {tokens[2 * index] for index, tokens in enumerate(alone[:4])}
+    monkeypatch.setattr(type(base), "stop_ids", stops)
+    lengths = [len(spoken(monkeypatch, base, prefix, talk, how)) for talk in talks]
+    assert len(set(lengths)) >= 3
+    assert replies(base, prefix, talks, sampling=how) == [
+        replies(base, prefix, [talk], sampling=how)[0] for talk in talks
+    ]
+
+
 def test_a_reply_stops_where_the_context_ends(
     base: Any, prefix: Prefix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,9 +168,12 @@ def test_sampling_is_a_function_of_its_seed(base: Any, prefix: Prefix) -> None:
 
     assert reply(1) == reply(1)
     assert len({reply(seed) for seed in range(4)}) > 1
-    assert reply(1) == streamed(
-        base, prefix, TALKS[0], sampling=Sampling(temperature=1.0, max_new_tokens=20, seed=1)
-    )[-1]
+    assert (
+        reply(1)
+        == streamed(
+            base, prefix, TALKS[0], sampling=Sampling(temperature=1.0, max_new_tokens=20, seed=1)
+        )[-1]
+    )
 
 
 @pytest.mark.parametrize("top_p", [0.0, 1e-6])
@@ -165,9 +188,7 @@ def test_the_smallest_nucleus_is_greedy(base: Any, prefix: Prefix, top_p: float)
 # --- the text --------------------------------------------------------------------------------
 
 
-def test_half_a_character_is_never_shown(
-    dense_base: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_half_a_character_is_never_shown(dense_base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a😀b，𠮷！"
     assert len(dense_base.chat.tokenizer.encode(text)) > len(text)
     script(monkeypatch, dense_base, [text])

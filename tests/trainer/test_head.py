@@ -73,7 +73,9 @@ def test_its_gradients_are_those_of_the_full_loss_too(
     dense_base: Any, rows: list[Encoded], batch: Batch, prefix: Prefix
 ) -> None:
     SampledHead(dense_base, words(rows), 0, seed=0).loss(batch, prefix, draw=0).backward()
-    own = [parameter.grad.clone() for parameter in prefix.parameters() if parameter.grad is not None]
+    own = [
+        parameter.grad.clone() for parameter in prefix.parameters() if parameter.grad is not None
+    ]
     prefix.zero_grad()
     plain_loss(dense_base, batch, prefix).backward()
     assert len(own) == 6

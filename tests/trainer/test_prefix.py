@@ -103,7 +103,7 @@ def close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, atol=1e-5, rtol=1e-5)
 
 
-# --- a prefix made from text is that text ------------------------------------------------------
+# --- a prefix made from text is that text -----------------------------------------------------
 
 
 def test_without_prefix_the_base_is_transformers_own(base: Any) -> None:
@@ -153,7 +153,7 @@ def test_the_prefix_stays_visible_past_the_window_of_sliding_layers(
     assert not close(by_prefix, last(text_prefix(base.network, other), []))
 
 
-# --- padding, batches, steps -------------------------------------------------------------------
+# --- padding, batches, steps ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("pad", ["left", "right"])
@@ -185,7 +185,7 @@ def test_token_by_token_equals_all_at_once(base: Any, prefixed: bool) -> None:
     assert close(torch.cat(steps, dim=1)[real], at_once[real])
 
 
-# --- what is easily left out ---------------------------------------------------------------------
+# --- what is easily left out ------------------------------------------------------------------
 
 
 def test_leaving_out_the_mask_or_the_positions_is_wrong(dense_base: Any) -> None:
@@ -254,7 +254,7 @@ def test_masks_and_positions_equal_a_count_by_hand(
                 assert where[row, query] == prefix + int(real[row, :token].sum())
 
 
-# --- the parameters ------------------------------------------------------------------------------
+# --- the parameters ---------------------------------------------------------------------------
 
 
 def test_gradients_flow_through_the_cache_to_every_parameter(base: Any) -> None:
@@ -303,7 +303,7 @@ def test_a_cache_is_a_copy_that_generation_may_grow(dense_base: Any) -> None:
         assert torch.equal(tensor, before[name])
 
 
-# --- a random start ------------------------------------------------------------------------------
+# --- a random start ---------------------------------------------------------------------------
 
 
 def test_a_random_prefix_is_a_function_of_its_seed(dense_base: Any) -> None:

@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 import os
@@ -97,7 +98,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     )
 
 
-# --- learning ----------------------------------------------------------------------------------
+# --- learning ---------------------------------------------------------------------------------
 
 
 def test_the_loss_falls_and_all_is_told_and_kept(make: Made, tmp_path: Path) -> None:
@@ -165,7 +166,9 @@ def test_a_reply_that_one_epoch_drops_is_still_among_the_words(
 ) -> None:
     """Rounds put in a row may not all fit; what epoch 0 drops must be learnt in epoch 1."""
     examples = tuple(
-        Example((Message("user", f"q{n}"), Message("assistant", chr(0x4E00 + 300 * n))), "pair", "f")
+        Example(
+            (Message("user", f"q{n}"), Message("assistant", chr(0x4E00 + 300 * n))), "pair", "f"
+        )
         for n in range(12)
     )
     many = replace(dataset, train=examples, dev=())
@@ -174,7 +177,7 @@ def test_a_reply_that_one_epoch_drops_is_still_among_the_words(
     assert learnt <= set(run._head._words.tolist())
 
 
-# --- before it starts --------------------------------------------------------------------------
+# --- before it starts -------------------------------------------------------------------------
 
 
 def test_the_plan_counts_steps_and_epochs(make: Made) -> None:
@@ -250,7 +253,7 @@ def test_a_start_from_a_foreign_base_is_refused(
         make("second", base=llama_base, prefix_init=str(tmp_path / "first"))
 
 
-# --- resuming ----------------------------------------------------------------------------------
+# --- resuming ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stop", [2, 3, 4])
@@ -326,7 +329,7 @@ def test_all_changes_are_named_at_once(make: Made, persona: Persona) -> None:
         make(resume=True, sha256="other", persona=changed_persona(persona))
 
 
-# --- one run, one folder -------------------------------------------------------------------------
+# --- one run, one folder ----------------------------------------------------------------------
 
 
 def test_a_folder_that_holds_a_run_is_refused(make: Made, tmp_path: Path) -> None:
@@ -373,7 +376,30 @@ def test_a_place_that_cannot_be_written_is_an_error_with_its_path(
     assert str(tmp_path / "run") in str(caught.value)
 
 
-# --- ends ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("where", ["os.fsync", "trainer.train.json.dumps"])
+def test_a_full_disk_stops_the_run_and_leaves_what_was_saved(
+    make: Made, tmp_path: Path, where: str
+) -> None:
+    """While a checkpoint is written, or a line of the log."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    make("straight").train()
+    with pytest.MonkeyPatch.context() as patch:
+
+        def fill(progress: Progress) -> None:
+            if progress.step == 3:
+                patch.setattr(where, full)
+
+        with pytest.raises(TrainingError, match="disk is full"):
+            make().train(fill)
+    assert read_index(tmp_path / "run").last == "checkpoint-3"
+    make(resume=True).train()
+    assert same(saved(tmp_path / "run"), saved(tmp_path / "straight"))
+
+
+# --- ends -------------------------------------------------------------------------------------
 
 
 def test_early_stopping(make: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def _lines() -> Iterator[str]:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")
     prompt = _prompt()
-    interrupted = False
+    interrupted = not sys.stdin.isatty()  # nobody reads the hint at the end of a pipe
     while True:
         try:
             line = input(prompt).strip()
@@ -188,7 +188,7 @@ def _lines() -> Iterator[str]:
             interrupted = True
             typer.echo(say(zh="再按一次 Ctrl-C 离开", en="Ctrl-C again to leave"))
             continue
-        interrupted = False
+        interrupted = not sys.stdin.isatty()
         if line:
             yield line
 

@@ -182,5 +182,7 @@ def _share(value: float | None) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split()) or say(zh="（空）", en="(nothing)")
+    """Return a reply on one line; what an untuned base says may hold anything."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = " ".join(shown.split()) or say(zh="（空）", en="(nothing)")
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"

@@ -73,7 +73,7 @@ def reporting() -> Iterator[Report]:
     if not out.is_terminal:
         yield _Lines(out)
         return
-    with _bars(out, transient=True) as bars:
+    with _bars(out, "{task.percentage:>3.0f}%", transient=True) as bars:
         yield _Bar(bars)
 
 
@@ -86,7 +86,8 @@ def watching(steps: int, done: int = 0) -> Iterator[Callable[[Progress], None]]:
             lambda progress, text: out.print(f"{_steps(progress, done)}  {text}", soft_wrap=True)
         )
         return
-    with _bars(out, "{task.fields[figures]}", transient=False) as bars:
+    columns = ("{task.completed}/{task.total}", "{task.fields[figures]}")
+    with _bars(out, *columns, transient=False) as bars:
         name = say(zh="训练", en="training")
         task = bars.add_task(name, total=steps, completed=done, figures="")
         yield _Run(lambda progress, text: bars.update(task, completed=progress.step, figures=text))
@@ -148,7 +149,6 @@ def _bars(out: Console, *columns: str, transient: bool) -> Bars:
     from rich.progress import (
         BarColumn,
         Progress,
-        TaskProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -157,7 +157,6 @@ def _bars(out: Console, *columns: str, transient: bool) -> Bars:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        TaskProgressColumn(),
         *(TextColumn(column) for column in columns),
         TimeElapsedColumn(),
         TextColumn(say(zh="还需", en="left")),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.commands.bilingual import add
-from trainer.errors import ConfigError, Fault, RensheError, TrainingError
+from trainer.commands.run_report import announce, tell_outcome
+from trainer.errors import ConfigError, RensheError, TrainingError
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -162,8 +163,11 @@ def train(
     )
     base = base or (former.base if former else DEFAULT_BASE)
     run = _run(base, training_set, settings, out, resume, accept_changes)
-    _announce(run, training_set)
-    _finish(run, _watched(run, training_set, former.step if former else 0))
+    announce(run, training_set)
+    outcome = _watched(run, training_set, former.step if former else 0)
+    tell_outcome(run, outcome)
+    if outcome.reason == "interrupted":
+        raise typer.Exit(INTERRUPTED)
 
 
 def _former(out: Path, *, resume: bool) -> Card | None:
@@ -273,74 +277,6 @@ def _run(
         )
 
 
-def _announce(run: Run, training_set: TrainingSet) -> None:
-    """Say what the run amounts to, and warn loudly if it is far too much."""
-    from rich.table import Table
-
-    from trainer.commands.screen import console, show_faults
-
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for name, figure in _figures(run, training_set):
-        table.add_row(name, figure)
-    console().print(table)
-    if run.plan.overdone:
-        show_faults([_overdone(run)], severities=True)
-
-
-def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
-    plan, base, dataset = run.plan, run.base, training_set.dataset
-    bits = run.base.bits or say(zh="不量化", en="not quantized")
-    kinds = ", ".join(f"{kind} {n}" for kind, n in dataset.manifest.counts["train"].items())
-    return [
-        (say(zh="人设", en="persona"), training_set.persona.name),
-        (
-            say(zh="底座", en="base"),
-            say(
-                zh=f"{base.source.name}，位数 {bits}，{base.device}",
-                en=f"{base.source.name}, bits {bits}, {base.device}",
-            ),
-        ),
-        (
-            say(zh="数据", en="data"),
-            say(
-                zh=f"训练 {len(dataset.train)}（{kinds}），检验 {len(dataset.dev)}",
-                en=f"train {len(dataset.train)} ({kinds}), dev {len(dataset.dev)}",
-            ),
-        ),
-        (
-            say(zh="步数", en="steps"),
-            say(
-                zh=f"{plan.steps} 步，也就是 {plan.epochs:.1f} 轮（epoch）",
-                en=f"{plan.steps}, which is {plan.epochs:.1f} epochs",
-            ),
-        ),
-        (
-            say(zh="前缀", en="prefix"),
-            say(
-                zh=f"长 {plan.pre_seq_len}，训练 {plan.parameters:,} 个参数，底座不变",
-                en=f"length {plan.pre_seq_len}, {plan.parameters:,} trained parameters",
-            ),
-        ),
-    ]
-
-
-def _overdone(run: Run) -> Fault:
-    fewer = max(1, round(run.plan.steps * 30 / run.plan.epochs))
-    return Fault(
-        say(
-            zh=f"每条数据要看 {run.plan.epochs:.0f} 遍：它会把例子背下来，别的都忘掉",
-            en=f"each example is seen {run.plan.epochs:.0f} times: it will learn the examples "
-            "by heart and forget everything else",
-        ),
-        fix=say(
-            zh=f"少练一些，如 --set max_steps={fewer}，或者多写几条数据",
-            en=f"train less, say --set max_steps={fewer}, or write more examples",
-        ),
-        code="overdone",
-        severity="warning",
-    )
-
-
 def _watched(run: Run, training_set: TrainingSet, done: int) -> Outcome:
     from trainer.commands.screen import watching
 
@@ -367,32 +303,3 @@ def _keeping(
         show(progress)
 
     return listen
-
-
-def _finish(run: Run, outcome: Outcome) -> None:
-    """Say how the run ended and what to do next."""
-    from trainer.checkpoint import open_checkpoint
-    from trainer.commands.screen import console
-
-    out = console()
-    if outcome.reason == "interrupted":
-        out.print(
-            say(zh=f"停在第 {outcome.step} 步，已经存盘。", en=f"Saved at step {outcome.step}.")
-            + say(zh="继续：", en=" To go on:")
-            + f"\n  renshe train --resume --out {run.folder}",
-            markup=False,
-            soft_wrap=True,
-        )
-        raise typer.Exit(INTERRUPTED)
-    best = open_checkpoint(run.folder)
-    loss = "-" if best.card.dev_loss is None else f"{best.card.dev_loss:.3f}"
-    early = say(zh="（提前停止）", en=" (stopped early)") if outcome.reason != "finished" else ""
-    out.print(
-        say(
-            zh=f"练完了{early}。最好的检查点：{best.folder}（dev loss {loss}）",
-            en=f"Done{early}. Best checkpoint: {best.folder} (dev loss {loss})",
-        )
-        + f"\n  renshe chat {run.folder}\n  renshe eval {run.folder}\n  renshe demo {run.folder}",
-        markup=False,
-        soft_wrap=True,
-    )
