@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, cast, get_args
 
@@ -190,10 +192,10 @@ def demo(
         markup=False,
         soft_wrap=True,
     )
-    try:
-        page.block_thread()
-    finally:
-        engine.stop()
+    with suppress(KeyboardInterrupt):  # which is how one closes it
+        threading.Event().wait()
+    engine.stop()
+    page.close(verbose=False)
 
 
 def _speak(arguments: list[str]) -> list[str]:

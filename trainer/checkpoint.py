@@ -164,8 +164,12 @@ def read_index(run: Path) -> RunIndex:
     return index
 
 
-def open_checkpoint(path: Path | str, which: Literal["best", "last"] = "best") -> Checkpoint:
-    """Open a run's best or last checkpoint, or a ``checkpoint-N`` folder itself.
+def open_checkpoint(path: Path | str, which: Literal["best", "last"] = "last") -> Checkpoint:
+    """Open a run's checkpoint, or a ``checkpoint-N`` folder itself.
+
+    The last is the default, not the one with the best dev loss: measured on 沐雪, the dev
+    loss turns while the replies still get better, since one wrong answer said with
+    confidence costs more than ten vague ones.
 
     Raises:
         CheckpointError: there is none, or it is damaged.

@@ -175,7 +175,7 @@ def load_tuned(
     device: str = "auto",
     report: Report = lambda _stage, _done: None,
 ) -> Tuned:
-    """Load a run's best checkpoint with the base, bits and chat format it was trained on.
+    """Load a run's last checkpoint with the base, bits and chat format it was trained on.
 
     Args:
         run: a run folder, or a ``checkpoint-N`` folder.

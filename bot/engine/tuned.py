@@ -23,7 +23,7 @@ Report = Callable[[str, float], None]
 
 
 class TunedEngine:
-    """Answers from a run's best checkpoint; an :class:`bot.engine.Engine`.
+    """Answers from a run's last checkpoint; an :class:`bot.engine.Engine`.
 
     Args:
         tuned: the base with its prefix.
@@ -64,7 +64,7 @@ class TunedEngine:
 def load_engine(
     run: Path, *, sampling: Sampling | None = None, report: Report = lambda _stage, _done: None
 ) -> TunedEngine:
-    """Load a run's best checkpoint.
+    """Load a run's last checkpoint.
 
     Raises:
         CheckpointError: there is none, it is damaged, or the base is another one now.

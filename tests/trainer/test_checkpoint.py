@@ -87,7 +87,7 @@ def test_best_and_last_are_told_apart_and_the_others_removed(tmp_path: Path) -> 
     for step in (1, 2, 3):
         save_checkpoint(tmp_path, card(step), PREFIX, STATE)
     write_index(tmp_path, RunIndex(best="checkpoint-1", last="checkpoint-3", finished=True))
-    assert open_checkpoint(tmp_path).card.step == 1
+    assert open_checkpoint(tmp_path, "best").card.step == 1
     assert open_checkpoint(tmp_path, "last").card.step == 3
     assert not (tmp_path / "checkpoint-2").exists()
     assert read_index(tmp_path).finished

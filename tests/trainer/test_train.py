@@ -419,7 +419,7 @@ def test_the_best_and_the_last_are_kept_and_no_others(
     make(max_steps=8, save_steps=2).train()
     folders = sorted(path.name for path in (tmp_path / "run").glob("checkpoint-*"))
     assert folders == ["checkpoint-4", "checkpoint-8"]
-    assert open_checkpoint(tmp_path / "run").card.dev_loss == 2.0
+    assert open_checkpoint(tmp_path / "run", "best").card.dev_loss == 2.0
     assert open_checkpoint(tmp_path / "run", "last").card.dev_loss == 2.1
     assert read_index(tmp_path / "run").finished
 
@@ -462,7 +462,7 @@ def test_a_loss_that_is_no_number_stops_with_advice_and_saves_nothing(
         monkeypatch.setattr(run._head, "loss", broken)
     with pytest.raises(TrainingError, match="not a finite number") as caught:
         run.train()
-    assert "lower learning_rate from 0.03" in str(caught.value)
+    assert "lower learning_rate from 0.06" in str(caught.value)
     assert not list((tmp_path / "run").glob("checkpoint-*"))
     assert not (tmp_path / "run" / RUN_FILE).exists()
 

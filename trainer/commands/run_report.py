@@ -46,13 +46,13 @@ def tell_outcome(run: Run, outcome: Outcome) -> None:
             soft_wrap=True,
         )
         return
-    best = open_checkpoint(run.folder)
-    loss = "-" if best.card.dev_loss is None else f"{best.card.dev_loss:.3f}"
+    last = open_checkpoint(run.folder)
+    loss = "-" if last.card.dev_loss is None else f"{last.card.dev_loss:.3f}"
     early = say(zh="（提前停止）", en=" (stopped early)") if outcome.reason != "finished" else ""
     out.print(
         say(
-            zh=f"练完了{early}。最好的检查点：{best.folder}（dev loss {loss}）",
-            en=f"Done{early}. Best checkpoint: {best.folder} (dev loss {loss})",
+            zh=f"练完了{early}。检查点：{last.folder}（dev loss {loss}）",
+            en=f"Done{early}. Checkpoint: {last.folder} (dev loss {loss})",
         )
         + f"\n  renshe chat {run.folder}\n  renshe eval {run.folder}\n  renshe demo {run.folder}",
         markup=False,
