@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from typing import Any
 def measured(module: str, *arguments: str) -> dict[str, Any]:
     """Run ``python -m module arguments``, which prints a JSON object as its last line."""
     command = [sys.executable, "-m", module, *arguments]
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    # As `renshe` itself does: threads that spin while they wait starve each other.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
     return figures
 

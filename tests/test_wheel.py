@@ -24,7 +24,7 @@ def test_the_console_script_of_the_wheel_works_from_another_folder(tmp_path: Pat
     code = (
         "import sys; sys.path.insert(0, sys.argv.pop(1));"
         "import bot; assert 'site' in bot.__file__, bot.__file__;"
-        "from bot.cli import main; main()"
+        "from bot.cli import main; sys.exit(main())"
     )
     for arguments in (["new", "小满"], ["check", "小满.yaml"], ["schema"]):
         run = subprocess.run(
