@@ -27,8 +27,7 @@ def explain_syntax(error: Exception, text: str, path: Path | None) -> Fault:
         unclosed = any(sign in what for sign in ("end of stream", "<stream end>", "simple key"))
         if error.context_mark and unclosed:
             place = Place(error.context_mark.line + 1, error.context_mark.column + 1)
-    lines = text.splitlines() or [""]
-    line = lines[min(place.line, len(lines)) - 1]
+    line = _line(text, place.line)
     problem, fix = _wording(what, line)
     if wide := _full_width_colon(line):
         fix = wide
@@ -37,8 +36,7 @@ def explain_syntax(error: Exception, text: str, path: Path | None) -> Fault:
 
 def not_a_mapping(text: str, root: Node, path: Path | None) -> Fault:
     """Return the fault for a file whose top is no mapping."""
-    lines = text.splitlines()
-    line = lines[root.place.line - 1] if lines else ""
+    line = _line(text, root.place.line)
     return Fault(
         say(zh="文件最外层应该是一行行的“键: 值”", en="the file should be lines of `key: value`"),
         path,
@@ -50,6 +48,12 @@ def not_a_mapping(text: str, root: Node, path: Path | None) -> Fault:
         ),
         "not-a-mapping",
     )
+
+
+def _line(text: str, number: int) -> str:
+    """Return a line of ``text``, the last one for a place behind its end."""
+    lines = text.splitlines() or [""]
+    return lines[min(number, len(lines)) - 1]
 
 
 def _full_width_colon(line: str) -> str:
