@@ -119,6 +119,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "renshe"
 
 
+def converted_folder(sha256: str) -> Path:
+    """Return where the conversion of the source with this hash lies once it is made."""
+    return cache_folder() / "bases" / sha256[:16]
+
+
 def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSource:
     """Resolve a registered name, a Hugging Face folder or a ``.gguf`` file.
 
@@ -183,7 +188,7 @@ def _native_format(folder: Path) -> str:
 
 def _converted(sha256: str, parts: list[Path], report: Report, install: str = "") -> Path:
     """Return the folder of the converted GGUF file, converting it if it is not whole."""
-    folder = cache_folder() / "bases" / sha256[:16]
+    folder = converted_folder(sha256)
     if _is_whole(folder):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count, islice
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from trainer.batches import collate, encode_example, epoch_batches
 from trainer.chat import Encoded
 from trainer.checkpoint import (
-    RUN_FILE,
     STATE_FILE,
     Card,
     Checkpoint,
@@ -35,7 +30,6 @@ from trainer.checkpoint import (
     open_checkpoint,
     read_index,
     save_checkpoint,
-    verify_base,
     write_index,
 )
 from trainer.config import TrainConfig
@@ -45,7 +39,9 @@ from trainer.head import SampledHead, full_loss
 from trainer.language import say
 from trainer.model import Base
 from trainer.persona import Persona
-from trainer.prefix import Prefix, random_prefix, text_prefix
+from trainer.prefix import Prefix
+from trainer.run_folder import only_one, refuse_existing, stop_signals
+from trainer.start import first_prefix
 
 LOG_FILE = "log.jsonl"
 
@@ -163,7 +159,7 @@ class Run:
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
         else:
-            self._refuse_existing()
+            refuse_existing(folder)
             self._state = self._fresh()
         longest = max(len(example.messages) // 2 for example in self._train)
         self._depth = max(longest, config.rounds_per_example)
@@ -193,7 +189,7 @@ class Run:
         """
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(self.folder), _stop_signals() as stop:
+        with only_one(self.folder), stop_signals() as stop:
             return self._loop(listener, stop)
 
     def _loop(self, listener: Listener, stop: list[int]) -> Outcome:
@@ -278,43 +274,9 @@ class Run:
     # --- starting and saving -------------------------------------------------------------
 
     def _fresh(self) -> _State:
-        prefix = self._first_prefix().to(self.base.device)
+        start = first_prefix(self.base, self.persona, self._train, self.config)
+        prefix = start.to(self.base.device)
         return _State(prefix, self._optimizer(prefix))
-
-    def _first_prefix(self) -> Prefix:
-        config, chat = self.config, self.base.chat
-        described = chat.opening(self.persona.summary)
-        length = config.pre_seq_len or len(described)
-        if config.prefix_init == "random":
-            # Without an opening, the description's first word is the one all attend to.
-            opening = chat.opening() or described[:1]
-            return random_prefix(self.base.network, opening, length, config.seed)
-        if config.prefix_init == "text":
-            return text_prefix(self.base.network, self._text(described, length))
-        checkpoint = open_checkpoint(config.prefix_init)
-        verify_base(checkpoint, self.base.source.name, self.base.source.sha256)
-        start = Prefix.from_tensors(checkpoint.tensors())
-        if config.pre_seq_len not in (None, start.length):
-            raise ConfigError(
-                say(
-                    zh=f"pre_seq_len 是 {length}，而 {config.prefix_init} 的前缀长 {start.length}",
-                    en=f"pre_seq_len is {length}, but {config.prefix_init} has {start.length}",
-                ),
-                fix=say(zh="不要设 pre_seq_len", en="leave pre_seq_len out"),
-                code="pre-seq-len",
-            )
-        return start
-
-    def _text(self, described: list[int], length: int) -> list[int]:
-        """Return ``length`` ids: the description, and as many of the persona's own words as fit."""
-        ids = list(described)
-        for example in self._train:
-            if len(ids) >= length:
-                break
-            ids += self.base.chat.encode(example.messages, prefixed=True).ids
-        while len(ids) < length:
-            ids += described
-        return ids[:length]
 
     def _optimizer(self, prefix: Prefix) -> torch.optim.AdamW:
         return torch.optim.AdamW(prefix.parameters(), self.config.learning_rate, weight_decay=0.0)
@@ -385,18 +347,6 @@ class Run:
                 code="no-examples",
             )
 
-    def _refuse_existing(self) -> None:
-        if (self.folder / RUN_FILE).exists():
-            raise TrainingError(
-                say(zh="这里已经有一次训练", en="there is a run in this folder already"),
-                path=self.folder,
-                fix=say(
-                    zh="用 --resume 继续它，或换一个 --out",
-                    en="go on with --resume, or give another --out",
-                ),
-                code="run-exists",
-            )
-
     def _resumable(self, accept_changes: bool) -> Checkpoint:
         read_index(self.folder)
         checkpoint = open_checkpoint(self.folder, "last")
@@ -464,49 +414,3 @@ def _not_a_number(step: int, config: TrainConfig) -> TrainingError:
         ),
         code="loss-not-finite",
     )
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Refuse to train into a folder that another process trains into."""
-    lock = FileLock(folder / ".lock")
-    with disk_errors(folder):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise TrainingError(
-                say(zh="另一个训练正在写这个文件夹", en="another training writes into this folder"),
-                path=folder,
-                fix=say(zh="等它结束，或换一个 --out", en="wait for it, or give another --out"),
-                code="run-busy",
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that a run can save before it ends.
-
-    A second signal is not caught: whoever presses Ctrl-C twice means it.
-    """
-    caught: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        caught.append(number)
-        signal.signal(
-            number, signal.SIG_DFL if number == signal.SIGTERM else signal.default_int_handler
-        )
-
-    try:
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not the main thread: whoever runs us there stops us otherwise
-        yield caught
-        return
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

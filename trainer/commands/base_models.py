@@ -77,11 +77,11 @@ def _notes(bases: Sequence[EmbeddedBase]) -> Iterator[str]:
 
 def _state(base: EmbeddedBase) -> str:
     """Say whether a base can be used, and whether that is quick: it is converted only once."""
-    from trainer.bases import cache_folder
+    from trainer.bases import converted_folder
 
     if base.paths() is None:
         return say(zh="未安装", en="missing")
     # A finished conversion is moved in whole, so its folder tells.
-    if (cache_folder() / "bases" / base.sha256[:16]).is_dir():
+    if converted_folder(base.sha256).is_dir():
         return say(zh="已安装，已转换", en="installed, converted")
     return say(zh="已安装，未转换", en="installed, not converted")

@@ -172,20 +172,12 @@ def train(
 
 def _former(out: Path, *, resume: bool) -> Card | None:
     """Return the card of the checkpoint to go on from; refuse a folder that is taken."""
-    from trainer.checkpoint import RUN_FILE, open_checkpoint
+    from trainer.checkpoint import open_checkpoint
+    from trainer.run_folder import refuse_existing
 
     if resume:
         return open_checkpoint(out, "last").card
-    if (out / RUN_FILE).exists():
-        raise TrainingError(
-            say(zh="这里已经有一次训练", en="there is a run in this folder already"),
-            path=out,
-            fix=say(
-                zh="用 --resume 继续它，或换一个 --out",
-                en="go on with --resume, or give another --out",
-            ),
-            code="run-exists",
-        )
+    refuse_existing(out)
     if out.exists() and not out.is_dir():
         raise TrainingError(
             say(zh="这是文件，不是文件夹", en="this is a file, not a folder"),
