@@ -153,7 +153,7 @@ class Persona(_Model):
     greeting: Answer | None = None
     """开场白。The first line it says in a chat."""
     lorebook: tuple[LoreEntry, ...] = ()
-    """世界设定。Background by key word."""
+    """世界设定，还用不上。Background by key word; kept, not used yet."""
 
     def pairs(self) -> Iterator[tuple[Fact, str, str]]:
         """Yield (fact, wording, answer) in file order; wording i is paired with answer i mod n."""

@@ -212,7 +212,7 @@ def test_the_template_passes_under_any_name(language: Language, name: str, tmp_p
     report = check(new_persona(name, language), tmp_path)
     assert report.faults == () and report.persona is not None
     assert report.persona.name == name and report.persona.language == language
-    assert report.persona.greeting and report.persona.lorebook and report.persona.dialogues
+    assert report.persona.greeting and report.persona.dialogues
     assert report.persona.facts[0].is_identity
 
 

@@ -156,3 +156,8 @@ def test_imports_neither_torch_nor_transformers() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_schema_that_editors_use_is_the_models_own() -> None:
+    shipped = Path(__file__).parents[2] / "personas" / "persona.schema.json"
+    assert json.loads(shipped.read_text("utf-8")) == persona_schema()
