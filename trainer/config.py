@@ -25,7 +25,7 @@ class TrainConfig(BaseModel):
 
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
-    max_steps: int = Field(220, ge=1)
+    max_steps: int = Field(200, ge=1)
     """How many times the prefix is updated."""
     per_device_train_batch_size: int = Field(8, ge=1)
     """Conversations in a batch: more is steadier, slower, and takes more memory."""
@@ -51,7 +51,7 @@ class TrainConfig(BaseModel):
     """Words, besides those of the data, that the loss is taken over; 0 takes them all."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(110, ge=1)
+    save_steps: int = Field(100, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
     early_stopping_patience: int = Field(0, ge=0)
     """Stop after so many checkpoints without a better dev loss; 0 never stops early."""
