@@ -14,7 +14,7 @@ BROWSER_FLAG ?=
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
 	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN) $$resume
-	$(BIN)/renshe eval $(RUN)
+	$(BIN)/renshe eval $(RUN) --limit 16
 	$(BIN)/renshe demo $(RUN) --port $(PORT) $(BROWSER_FLAG)
 
 test: lint .venv/chromium

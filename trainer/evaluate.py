@@ -110,14 +110,14 @@ def evaluate(
     Args:
         tuned: the checkpoint.
         dataset: what it was trained on, and the questions kept for dev.
-        limit: how many training questions are asked at each depth, drawn by a fixed seed;
-            0 asks all of them.
+        limit: how many questions of each kind, taught and held out, are asked each time,
+            drawn by a fixed seed; 0 asks all of them.
         report: told of the progress.
 
     Raises:
         DatasetError: there is no dev question.
     """
-    asked = [example for example in dataset.dev if len(example.messages) == 2]
+    asked = _some(dataset.dev, limit)
     if not asked:
         raise DatasetError(
             say(zh="没有留给 dev 的问题", en="no question was kept for dev"),
@@ -129,9 +129,7 @@ def evaluate(
     for index, name in enumerate(("base", "prompted", "tuned")):
         told = _share(report, say(zh=f"评测 {name}", en=f"evaluating {name}"), index, steps)
         arms[name] = _arm(tuned, name, asked, told)
-    train = [example for example in dataset.train if len(example.messages) == 2]
-    if limit and len(train) > limit:
-        train = Random(0).sample(train, limit)
+    train = _some(dataset.train, limit)
     depths = []
     for index, depth in enumerate(DEPTHS):
         stage = say(zh=f"隔 {depth} 轮再问", en=f"asking after {depth} rounds")
@@ -220,12 +218,18 @@ def _answers(
     """Answer greedily; the whole talk is shown, whatever the window is when serving."""
     replies = ["" for _ in talks]
     prefix = tuned.prefix if tuned_arm else None
-    how = Sampling(max_new_tokens=80)
+    how = Sampling(max_new_tokens=64)
     answers = reply_batch(tuned.base, prefix, talks, system=system, sampling=how)
     for done, (index, reply) in enumerate(answers, start=1):
         replies[index] = reply
         report("", done / len(talks))
     return replies
+
+
+def _some(examples: Sequence[Example], limit: int) -> list[Example]:
+    """Return at most ``limit`` of the single questions, the same at every call."""
+    pairs = [example for example in examples if len(example.messages) == 2]
+    return Random(0).sample(pairs, limit) if 0 < limit < len(pairs) else pairs
 
 
 def _written(facts: dict[str, tuple[str, ...]], example: Example) -> tuple[str, ...]:
