@@ -55,8 +55,8 @@ def evaluate_command(
         typer.Option(
             min=0,
             help=say(
-                zh="每个深度问多少个训练问题；0 是全部",
-                en="Training questions asked at each depth; 0 asks all.",
+                zh="教过的和没见过的问法各问多少个；0 是全部",
+                en="How many taught and how many held-out questions are asked; 0 asks all.",
             ),
         ),
     ] = 64,
