@@ -24,6 +24,9 @@ from trainer.bases import find_base
 from trainer.dataset import compile_persona
 from trainer.model import load_chat
 from trainer.persona import load_persona
+from trainer.start import LENGTH
+
+BATCH = 8
 
 
 def main() -> None:
@@ -43,7 +46,7 @@ def main() -> None:
         model,
         PrefixTuningConfig(
             task_type=TaskType.CAUSAL_LM,
-            num_virtual_tokens=len(chat.opening(persona.summary)),
+            num_virtual_tokens=LENGTH,
         ),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +55,7 @@ def main() -> None:
             args=TrainingArguments(
                 output_dir=folder,
                 max_steps=steps,
-                per_device_train_batch_size=8,
+                per_device_train_batch_size=BATCH,
                 learning_rate=3e-2,
                 train_sampling_strategy="group_by_length",
                 report_to=[],
@@ -67,7 +70,7 @@ def main() -> None:
         )
         outcome = trainer.train()
     seconds = outcome.metrics["train_runtime"]
-    report({"steps": steps, "seconds": seconds, "examples_per_second": steps * 8 / seconds})
+    report({"steps": steps, "seconds": seconds, "examples_per_second": steps * BATCH / seconds})
 
 
 def _collator(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:

@@ -25,23 +25,23 @@ class TrainConfig(BaseModel):
 
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
-    max_steps: int = Field(200, ge=1)
+    max_steps: int = Field(340, ge=1)
     """How many times the prefix is updated."""
-    per_device_train_batch_size: int = Field(8, ge=1)
+    per_device_train_batch_size: int = Field(4, ge=1)
     """Conversations in a batch: more is steadier, slower, and takes more memory."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Batches before each update: a larger batch without its memory."""
     pre_seq_len: int | None = Field(None, ge=1)
-    """Positions in the prefix; by default as many as the persona's summary has tokens."""
+    """Positions in the prefix; by default 128 as in ``train.sh``, or all of a longer summary."""
     prefix_init: str = "text"
-    """``text`` (the persona's summary), ``random``, or the folder of another checkpoint."""
+    """``text`` (the summary, then the persona's own talk), ``random``, or a checkpoint's folder."""
     max_source_length: int = Field(1024, ge=1)
     """Most tokens before the last reply; whole oldest rounds are dropped beyond it."""
     max_target_length: int = Field(512, ge=1)
     """Most tokens in a reply; a longer one is refused, not cut."""
     rounds_per_example: int = Field(1, ge=1, le=32)
     """Up to so many questions are put in one conversation, so that depth is trained too."""
-    warmup_steps: int = Field(10, ge=0)
+    warmup_steps: int = Field(20, ge=0)
     """Updates over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened."""
@@ -51,7 +51,7 @@ class TrainConfig(BaseModel):
     """Words, besides those of the data, that the loss is taken over; 0 takes them all."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(100, ge=1)
+    save_steps: int = Field(170, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
     early_stopping_patience: int = Field(0, ge=0)
     """Stop after so many checkpoints without a better dev loss; 0 never stops early."""

@@ -14,6 +14,9 @@ from trainer.model import Base
 from trainer.persona import Persona
 from trainer.prefix import Prefix, random_prefix, text_prefix
 
+LENGTH = 128
+"""Positions in a prefix unless asked otherwise: PRE_SEQ_LEN of the official ``train.sh``."""
+
 
 def first_prefix(
     base: Base, persona: Persona, train: Sequence[Example], config: TrainConfig
@@ -25,7 +28,7 @@ def first_prefix(
         ConfigError: its length is not ``config.pre_seq_len``.
     """
     described = base.chat.opening(persona.summary)
-    length = config.pre_seq_len or len(described)
+    length = config.pre_seq_len or max(LENGTH, len(described))
     if config.prefix_init == "random":
         # Without an opening, the description's first word is the one all attend to.
         opening = base.chat.opening() or described[:1]
@@ -53,12 +56,10 @@ def _from_checkpoint(base: Base, config: TrainConfig) -> Prefix:
 
 
 def _text(chat: Chat, described: list[int], train: Sequence[Example], length: int) -> list[int]:
-    """Return ``length`` ids: the description, and as many of the persona's own words as fit."""
-    ids = list(described)
-    for example in train:
-        if len(ids) >= length:
-            break
-        ids += chat.encode(example.messages, prefixed=True).ids
-    while len(ids) < length:
-        ids += described
-    return ids[:length]
+    """Return ``length`` ids: the description, then the persona's own talk as one conversation.
+
+    It begins again where all of that is shorter.
+    """
+    talk = [message for example in train[:length] for message in example.messages]
+    ids = [*described, *chat.encode(talk, prefixed=True).ids]
+    return (ids * (length // len(ids) + 1))[:length]

@@ -21,7 +21,10 @@ ROOT = Path(__file__).parents[2]
 PERSONAS = ROOT / "tests" / "data" / "personas"
 GOOD, TEN_FAULTS = PERSONAS / "good.yaml", PERSONAS / "ten_faults.yaml"
 COMMANDS = ("new", "check", "schema", "compile", "bases", "train", "eval", "chat", "demo")
-QUICK = ("--set", "max_steps=2", "--set", "pre_seq_len=4", "--set", "device=cpu")
+QUICK = (
+    *("--set", "max_steps=2", "--set", "pre_seq_len=4", "--set", "device=cpu"),
+    *("--set", "per_device_train_batch_size=8"),
+)
 
 Renshe = Callable[..., tuple[int, str, str]]
 """Runs a command line; returns its exit code, output and errors."""

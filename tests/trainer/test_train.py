@@ -20,6 +20,8 @@ from trainer.config import TrainConfig
 from trainer.dataset import Dataset, Example, compile_persona
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.persona import Persona, load_persona
+from trainer.prefix import text_prefix
+from trainer.start import LENGTH
 from trainer.train import LOG_FILE, Outcome, Progress, Run
 
 PERSONA = Path(__file__).parent.parent / "data" / "personas" / "good.yaml"
@@ -191,14 +193,29 @@ def test_the_plan_counts_steps_and_epochs(make: Made) -> None:
     assert plan.parameters == 3 * 2 * 2 * 16 * plan.pre_seq_len
 
 
-def test_the_summary_sets_the_length_unless_told(make: Made, tiny_base: Any) -> None:
-    described = tiny_base.chat.opening(load_persona(PERSONA).summary)
-    assert make().plan.pre_seq_len == len(described)
+def test_the_prefix_is_as_long_as_in_train_sh_unless_told(
+    make: Made, tiny_base: Any, persona: Persona
+) -> None:
+    described = tiny_base.chat.opening(persona.summary)
+    assert len(described) < LENGTH == make().plan.pre_seq_len
     assert make(pre_seq_len=5).plan.pre_seq_len == 5
-    longer = make(pre_seq_len=3 * len(described)).prefix
-    assert longer.length == 3 * len(described)
+    wordy = persona.model_copy(update={"summary": persona.summary * 5})
+    assert make(persona=wordy).plan.pre_seq_len == len(tiny_base.chat.opening(wordy.summary))
+
+
+def test_a_prefix_starts_as_the_summary_and_the_talk_that_follows(
+    make: Made, tiny_base: Any, persona: Persona, dataset: Dataset
+) -> None:
+    long = make(pre_seq_len=300).prefix
+    assert long.length == 300
+    first = [m for example in dataset.train[:2] for m in example.messages]
+    chat = tiny_base.chat
+    ids = chat.opening(persona.summary) + chat.encode(first, prefixed=True).ids
+    expected = text_prefix(tiny_base.network, ids).tensors()
+    for name, tensor in long.tensors().items():
+        assert torch.allclose(tensor[:, : len(ids)], expected[name], atol=1e-4)
     for name, tensor in make(pre_seq_len=5).prefix.tensors().items():
-        assert torch.allclose(longer.tensors()[name][:, :5], tensor, atol=1e-5)
+        assert torch.allclose(tensor, expected[name][:, :5], atol=1e-4)
 
 
 @pytest.mark.parametrize("length", [500, 600])
