@@ -18,12 +18,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from trainer.errors import BaseModelError
+from trainer.glm import is_official, official_chat_format, read_config, stored_bits
 from trainer.language import say
+
+if TYPE_CHECKING:
+    from trainer.quantize import Bits
 
 Report = Callable[[str, float], None]
 """Told what is being done and how much of it is done, from 0 to 1."""
@@ -103,12 +107,16 @@ class BaseSource:
         folder: in the Hugging Face layout.
         chat_format: the key in :data:`trainer.chat.FORMATS`.
         sha256: identifies the weights, as checkpoints record it.
+        official: the folder is in the layout of THUDM's ChatGLM2 and ChatGLM3.
+        bits: to how many the folder's weights are packed; none if they are dense.
     """
 
     name: str
     folder: Path
     chat_format: str
     sha256: str
+    official: bool = False
+    bits: Bits | None = None
 
 
 def cache_folder() -> Path:
@@ -143,7 +151,7 @@ def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSou
         folder = _converted(sha256, [path], report)
         return BaseSource(name, folder, _native_format(folder), sha256)
     if (path / "config.json").is_file():
-        return BaseSource(name, path, _native_format(path), _folder_digest(path))
+        return _folder(name, path)
     raise BaseModelError(
         say(zh=f"找不到底座 {name!r}", en=f"there is no base called {name!r}"),
         fix=say(
@@ -152,6 +160,14 @@ def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSou
         ),
         code="base-unknown",
     )
+
+
+def _folder(name: str, path: Path) -> BaseSource:
+    config, digest = read_config(path), _folder_digest(path)
+    if not is_official(config):
+        return BaseSource(name, path, _native_format(path), digest)
+    chat_format, _ = official_chat_format(path)
+    return BaseSource(name, path, chat_format, digest, official=True, bits=stored_bits(config))
 
 
 def _embedded(base: EmbeddedBase, report: Report) -> BaseSource:

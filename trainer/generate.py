@@ -131,10 +131,9 @@ def _decode(
     cache = base.new_cache(len(prompts), prefix)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
-    head = base.head()
     for _ in range(min(how.max_new_tokens, base.context - real.shape[1] - cache.get_seq_length())):
         states = base.hidden(ids, real, prefix, cache)
-        token = _choose(base.logits(states[:, -1], head), how, draw)
+        token = _choose(base.logits(states[:, -1]), how, draw)
         going = ~torch.isin(token, stops)
         if not going.any():
             return

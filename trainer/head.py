@@ -37,7 +37,7 @@ class SampledHead:
     """
 
     def __init__(self, base: Base, words: Iterable[int], sample: int, seed: int) -> None:
-        vocabulary = base.head().shape[0]
+        vocabulary = base.vocabulary
         known = torch.zeros(vocabulary, dtype=torch.bool)
         known[sorted(set(words))] = True
         self._base, self._seed = base, seed
@@ -53,13 +53,11 @@ class SampledHead:
         states = self._base.hidden(batch.ids, batch.real, prefix)[wanted]
         targets = batch.targets[wanted]
         if not self._sample:
-            return cross_entropy(
-                self._base.logits(states, self._base.head()), targets, reduction="sum"
-            )
+            return cross_entropy(self._base.logits(states), targets, reduction="sum")
         generator = torch.Generator().manual_seed(_mixed(self._seed, draw))
         drawn = self._rest[torch.randint(len(self._rest), (self._sample,), generator=generator)]
-        head = self._base.head(torch.cat([self._words, drawn]).to(self._base.device))
-        logits = self._base.logits(states, head)
+        words = torch.cat([self._words, drawn]).to(self._base.device)
+        logits = self._base.logits(states, words)
         raised = logits.new_zeros(logits.shape[1])
         raised[len(self._words) :] = math.log(len(self._rest) / self._sample)
         return cross_entropy(logits + raised, self._column[targets], reduction="sum")
@@ -77,6 +75,6 @@ def full_loss(base: Base, batch: Batch, prefix: Prefix | None) -> tuple[float, i
     states, targets = base.hidden(batch.ids, batch.real, prefix)[wanted], batch.targets[wanted]
     total = 0.0
     for start in range(0, len(targets), _CHUNK):
-        logits = base.logits(states[start : start + _CHUNK], base.head())
+        logits = base.logits(states[start : start + _CHUNK])
         total += float(cross_entropy(logits, targets[start : start + _CHUNK], reduction="sum"))
     return total, len(targets)

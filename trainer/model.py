@@ -10,7 +10,7 @@ wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,21 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from trainer.bases import BaseSource, Report, find_base
-from trainer.chat import Chat, Message, latest_rounds
+from trainer.chat import Chat, Message, Tokenizer, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError
+from trainer.glm import glm_config, translated
+from trainer.glm_tokenizer import GlmTokenizer
 from trainer.language import say
 from trainer.prefix import Prefix, attention_mask, positions, text_prefix
 from trainer.quantize import Bits, quantize_linears
+from trainer.weights import (
+    read_tensors,
+    stream_weights,
+    tensor_names,
+    weight_files,
+    without_memory,
+)
 
 
 @dataclass(frozen=True)
@@ -39,12 +48,14 @@ class Base:
         network: the transformers model, in evaluation mode, without gradients.
         chat: makes ids out of messages.
         bits: 8, 4, or nothing when the weights are dense.
+        dtype: in which it computes.
     """
 
     source: BaseSource
     network: Any
     chat: Chat
     bits: Bits | None
+    dtype: torch.dtype
 
     @property
     def device(self) -> torch.device:
@@ -65,7 +76,7 @@ class Base:
 
     def new_cache(self, batch: int, prefix: Prefix | None) -> Any:
         """Return a cache for ``batch`` sequences, which holds the prefix if there is one."""
-        return prefix.cache(batch, self.network.dtype) if prefix else DynamicCache()
+        return prefix.cache(batch, self.dtype) if prefix else DynamicCache()
 
     def hidden(self, ids: Tensor, real: Tensor, prefix: Prefix | None, cache: Any = None) -> Tensor:
         """Return the last layer's states of ``ids``.
@@ -93,15 +104,28 @@ class Base:
         states: Tensor = output.last_hidden_state
         return states
 
-    def head(self, words: Tensor | None = None) -> Tensor:
-        """Return the output layer's rows, ``[vocabulary, hidden]`` or those of ``words``."""
-        weight: Tensor = self.network.get_output_embeddings().weight
-        return weight if words is None else weight[words]
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the output layer."""
+        return int(self.network.get_output_embeddings().weight.shape[0])
 
-    def logits(self, states: Tensor, head: Tensor) -> Tensor:
-        """Return ``[..., rows of head]`` scores of the next token, in float32."""
-        scores = torch.nn.functional.linear(states, head).float()
-        cap = getattr(self.network.config, "final_logit_softcapping", None)
+    def logits(self, states: Tensor, words: Tensor | None = None) -> Tensor:
+        """Return scores of the next token, in float32.
+
+        Args:
+            states: ``[..., hidden]``.
+            words: ids to score; without them the whole vocabulary.
+
+        Returns:
+            ``[..., words]``.
+        """
+        head = self.network.get_output_embeddings()
+        if words is None:
+            scores: Tensor = head(states).float()
+        else:
+            rows = head.weight[words].to(states.dtype)
+            scores = torch.nn.functional.linear(states, rows).float()
+        cap: float | None = getattr(self.network.config, "final_logit_softcapping", None)
         return torch.tanh(scores / cap) * cap if cap else scores
 
 
@@ -110,32 +134,48 @@ def load_base(
     *,
     bits: Bits | None = 8,
     device: str = "auto",
+    dtype: str = "auto",
     chat_format: str | None = None,
     report: Report = lambda _stage, _done: None,
 ) -> Base:
     """Load a base, frozen, packed to ``bits``.
 
     Args:
-        name: a registered name, a Hugging Face folder or a ``.gguf`` file.
+        name: a registered name, an official ChatGLM folder, a Hugging Face folder or a
+            ``.gguf`` file.
         bits: 8 or 4; nothing keeps the weights dense.
         device: ``cpu``, ``cuda``, or ``auto``.
+        dtype: what is computed in: ``float32``, ``bfloat16``, ``float16``, or ``auto``.
         chat_format: overrules the base's own.
         report: told of the progress.
 
     Raises:
         BaseModelError: if the base is missing, damaged or of a kind that cannot be tuned.
-        ConfigError: for a device or chat format that there is not.
+        ConfigError: for a device, type or chat format that there is not, or if the base
+            is stored in other bits.
     """
     place = pick_device(device)
+    computes = pick_dtype(dtype, place)
     source = find_base(name, report)
-    report(say(zh="载入底座", en="loading the base"), 0.0)
-    network = _load_network(source, place)
-    if bits is not None:
-        quantize_linears(network, bits, keep=network.get_output_embeddings())
+    if source.bits is not None and bits != source.bits:
+        raise ConfigError(
+            say(
+                zh=f"这个底座的权重已经是 int{source.bits}，不能再变成 {bits or '不量化'}",
+                en=f"this base is stored in int{source.bits} and cannot become {bits or 'dense'}",
+            ),
+            path=source.folder / "config.json",
+            fix=f"--bits {source.bits}",
+            code="bits-stored",
+        )
+    stage = say(zh="载入底座", en="loading the base")
+    report(stage, 0.0)
+    # The tokenizer first: to find it missing after a minute of reading weights is cruel.
+    chat = load_chat(source, chat_format)
+    network = _load_network(source, bits, place, computes, lambda done: report(stage, done))
     network.requires_grad_(False).eval()
-    base = Base(source, network, load_chat(source, chat_format), bits)
+    base = Base(source, network, chat, bits, computes)
     _check_head(base)
-    report(say(zh="载入底座", en="loading the base"), 1.0)
+    report(stage, 1.0)
     return base
 
 
@@ -219,8 +259,33 @@ def pick_device(device: str) -> torch.device:
     )
 
 
-def load_tokenizer(source: BaseSource) -> HubTokenizer:
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_dtype(dtype: str, place: torch.device) -> torch.dtype:
+    """Return what to compute in: by default float32 on the CPU, else the card's 16 bits.
+
+    Raises:
+        ConfigError: if there is no such type.
+    """
+    if dtype == "auto":
+        if place.type == "cpu":
+            return torch.float32
+        # float16 overflows where bfloat16 does not, but cards before Ampere lack the latter.
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if dtype in _DTYPES:
+        return _DTYPES[dtype]
+    raise ConfigError(
+        say(zh=f"没有 {dtype!r} 这种数值类型", en=f"there is no number type {dtype!r}"),
+        fix=say(zh="用 auto 或 ", en="use auto or ") + ", ".join(_DTYPES),
+        code="dtype",
+    )
+
+
+def load_tokenizer(source: BaseSource) -> Tokenizer:
     """Load the tokenizer that lies beside the weights."""
+    if source.official:
+        return GlmTokenizer(source.folder)
     from transformers import AutoTokenizer
 
     with _reading(source):
@@ -280,7 +345,62 @@ class HubTokenizer:
         return text
 
 
-def _load_network(source: BaseSource, place: torch.device) -> Any:
+def _load_network(
+    source: BaseSource,
+    bits: Bits | None,
+    place: torch.device,
+    dtype: torch.dtype,
+    report: Callable[[float], None],
+) -> Any:
+    """Stream the weights in; a layout that transformers must rearrange first is loaded whole."""
+    from transformers import AutoConfig, AutoModelForCausalLM, GlmForCausalLM
+
+    with _reading(source):
+        if source.official:
+            config: Any = glm_config(source.folder)
+            config._attn_implementation = "sdpa"
+            with without_memory():
+                network: Any = GlmForCausalLM(config)
+        else:
+            config = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+            maker: Any = AutoModelForCausalLM
+            with without_memory():
+                network = maker.from_config(config, attn_implementation="sdpa")
+    files = weight_files(source.folder)
+    if not source.official and not _streams(network, files):
+        return _load_whole(source, bits, place, dtype)
+    tensors = read_tensors(files)
+    if source.official:
+        tensors = (
+            (path, new, part)
+            for path, name, tensor in tensors
+            for new, part in translated(name, tensor, config)
+        )
+    stream_weights(
+        network,
+        tensors,
+        source.folder,
+        bits=bits,
+        packed=source.bits is not None,
+        place=place,
+        dtype=dtype,
+        report=report,
+    )
+    return network
+
+
+def _streams(network: Any, files: Sequence[Path]) -> bool:
+    """Say whether the files hold the model's own tensors, under its own names."""
+    config = network.config
+    own = set(network.state_dict())
+    return getattr(config, "quantization_config", None) is None and own.issuperset(
+        tensor_names(files)
+    )
+
+
+def _load_whole(
+    source: BaseSource, bits: Bits | None, place: torch.device, dtype: torch.dtype
+) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
@@ -290,7 +410,7 @@ def _load_network(source: BaseSource, place: torch.device) -> Any:
     with _reading(source):
         network, found = loader.from_pretrained(
             source.folder,
-            dtype=torch.float32 if place.type == "cpu" else torch.bfloat16,
+            dtype=dtype,
             attn_implementation="sdpa",
             local_files_only=True,
             trust_remote_code=False,
@@ -299,7 +419,10 @@ def _load_network(source: BaseSource, place: torch.device) -> Any:
         # transformers would go on with random numbers in their place.
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"no weights for {', '.join(missing[:3])}")
-    return network.to(place)
+    network.to(place)
+    if bits is not None:
+        quantize_linears(network, bits, keep=network.get_output_embeddings())
+    return network
 
 
 @contextmanager
@@ -332,7 +455,7 @@ def _check_head(base: Base) -> None:
             theirs = base.network(input_ids=ids).logits[:, -1].float()
             prefix = text_prefix(base.network, [1]).to(base.device)
             states = base.hidden(ids[:, 1:], torch.ones_like(ids[:, 1:]).bool(), prefix)
-            ours = base.logits(states[:, -1], base.head())
+            ours = base.logits(states[:, -1])
         except (TypeError, ValueError, AttributeError, LookupError, RuntimeError) as error:
             raise _unsupported(base) from error
     if not torch.allclose(theirs, ours, atol=0.05 * float(theirs.std()) + 1e-4):

@@ -44,15 +44,7 @@ def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     Raises:
         ConfigError: for an odd number of columns at 4 bits.
     """
-    if bits == 4 and weight.shape[1] % 2:
-        raise ConfigError(
-            say(
-                zh=f"int4 需要偶数列，这一层有 {weight.shape[1]} 列",
-                en=f"int4 needs an even number of columns, this layer has {weight.shape[1]}",
-            ),
-            fix=say(zh="用 --bits 8", en="use --bits 8"),
-            code="int4-odd-columns",
-        )
+    _refuse_odd(weight.shape[1], bits)
     top = 2 ** (bits - 1) - 1
     wide = weight.detach().float()
     scale = (wide.abs().amax(dim=1) / top).clamp_min(_SMALLEST_SCALE).half()
@@ -71,6 +63,18 @@ def dequantize_rows(packed: Tensor, scale: Tensor, bits: Bits, dtype: torch.dtyp
     """
     whole = packed if bits == 8 else _unpack_nibbles(packed)
     return whole.to(dtype).mul_(scale.to(dtype)[:, None])
+
+
+def _refuse_odd(columns: int, bits: Bits) -> None:
+    if bits == 4 and columns % 2:
+        raise ConfigError(
+            say(
+                zh=f"int4 需要偶数列，这一层有 {columns} 列",
+                en=f"int4 needs an even number of columns, this layer has {columns}",
+            ),
+            fix=say(zh="用 --bits 8", en="use --bits 8"),
+            code="int4-odd-columns",
+        )
 
 
 def _pack_nibbles(whole: Tensor) -> Tensor:
@@ -127,6 +131,17 @@ class QuantizedLinear(nn.Module):
         """Quantize a dense layer."""
         packed, scale = quantize_rows(linear.weight, bits)
         return cls(packed, scale, bits, None if linear.bias is None else linear.bias.detach())
+
+    @classmethod
+    def empty(cls, linear: nn.Linear, bits: Bits) -> QuantizedLinear:
+        """Return a layer of the same shape whose buffers hold no memory yet."""
+        rows, columns = linear.weight.shape
+        _refuse_odd(columns, bits)
+        meta = torch.device("meta")
+        packed = torch.empty(rows, columns * bits // 8, dtype=torch.int8, device=meta)
+        scale = torch.empty(rows, dtype=torch.float16, device=meta)
+        bias = None if linear.bias is None else torch.empty(rows, device=meta)
+        return cls(packed, scale, bits, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., in]`` to ``[..., out]``."""

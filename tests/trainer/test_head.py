@@ -43,7 +43,7 @@ def words(rows: list[Encoded]) -> set[int]:
 
 def plain_loss(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:
     """Cross entropy over all positions and the whole vocabulary."""
-    logits = base.logits(base.hidden(batch.ids, batch.real, prefix), base.head())
+    logits = base.logits(base.hidden(batch.ids, batch.real, prefix))
     return cross_entropy(
         logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
@@ -94,7 +94,7 @@ def test_a_sample_estimates_the_sum_over_the_vocabulary_without_bias(
     head = SampledHead(dense_base, words(rows), 8, seed=0)
     with torch.no_grad():
         state = dense_base.hidden(one.ids, one.real, prefix)[0, place]
-        scores = dense_base.logits(state, dense_base.head())
+        scores = dense_base.logits(state)
         target = scores[batch.targets[0, place]].item()
         sums = torch.tensor(
             [math.exp(head.loss(one, prefix, draw).item() + target) for draw in range(250)]

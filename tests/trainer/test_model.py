@@ -76,9 +76,9 @@ def test_a_reply_ends_at_the_formats_stop_and_the_models_own(
 def test_the_head_may_be_asked_for_some_words(dense_base: Base) -> None:
     states = torch.randn(2, 5, 32)
     words = torch.tensor([7, 3, 7])
-    whole = dense_base.logits(states, dense_base.head())
+    whole = dense_base.logits(states)
     assert whole.shape == (2, 5, 400) and whole.dtype == torch.float32
-    some = dense_base.logits(states, dense_base.head(words))
+    some = dense_base.logits(states, words)
     assert torch.allclose(some, whole[..., words], atol=1e-6)
 
 
@@ -89,7 +89,7 @@ def test_soft_capped_logits_are_the_models_own(folder: Path) -> None:
     base = load(folder)
     ids = torch.tensor([[5, 6, 7, 8]])
     theirs = base.network(input_ids=ids).logits
-    ours = base.logits(base.hidden(ids, ids > 0, None), base.head())
+    ours = base.logits(base.hidden(ids, ids > 0, None))
     assert torch.allclose(theirs, ours, atol=1e-5)
     assert 0.3 < float(ours.abs().max()) <= 0.5
 

@@ -96,7 +96,7 @@ def run(base: Any, ids: list[list[int]], prefix: Prefix | None, *, pad: str = "r
     ]
     with torch.no_grad():
         states = base.hidden(torch.tensor(rows), torch.tensor(real).bool(), prefix)
-        return base.logits(states, base.head())
+        return base.logits(states)
 
 
 def close(a: Tensor, b: Tensor) -> bool:

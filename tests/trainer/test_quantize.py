@@ -197,7 +197,7 @@ def test_every_linear_layer_but_the_output_is_packed(tiny_base: Any, dense_base:
     packed = [c for c in tiny_base.network.modules() if isinstance(c, QuantizedLinear)]
     before = [c for c in dense_base.network.modules() if isinstance(c, nn.Linear)]
     assert len(packed) == len(before) - 1 == 3 * 7
-    assert torch.equal(kept.weight, dense_base.head())
+    assert torch.equal(kept.weight, dense_base.network.get_output_embeddings().weight)
 
 
 def test_the_count_is_returned_and_nothing_to_do_is_an_error() -> None:
@@ -220,7 +220,7 @@ def test_gradients_reach_the_prefix_through_a_packed_base_and_nothing_else(
 
     def gradients() -> list[Tensor]:
         prefix = text_prefix(base.network, [2, 30, 40])
-        base.logits(base.hidden(ids, ids > 0, prefix), base.head()).logsumexp(-1).sum().backward()
+        base.logits(base.hidden(ids, ids > 0, prefix)).logsumexp(-1).sum().backward()
         return [parameter.grad for parameter in prefix.parameters() if parameter.grad is not None]
 
     packed = gradients()

@@ -1,0 +1,361 @@
+"""Streaming load: tensor after tensor from disk into a model that is still empty.
+
+A 6B model is 12.5 GB in half precision and 3.9 GB in int4. Loading it whole to pack it
+afterwards needs the larger figure, which is what keeps people from using their one
+card. Here the model is made without memory; each tensor is read, packed, put in its
+place and forgotten, so that the peak is the packed model and one shard.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import BaseModelError
+from trainer.language import say
+from trainer.quantize import Bits, QuantizedLinear, quantize_rows
+
+_SINGLE = ("model.safetensors", "pytorch_model.bin")
+_LFS = b"version https://git-lfs"
+_CHUNK = 8192
+"""Rows of a half-precision output layer that are widened at once."""
+
+
+# --- reading -------------------------------------------------------------------------------
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the shards of a Hugging Face folder in order.
+
+    Raises:
+        BaseModelError: there are none, one is missing, or the index cannot be read.
+    """
+    for single in _SINGLE:
+        index = folder / f"{single}.index.json"
+        if index.is_file():
+            return [_present(folder / name, index) for name in _listed(index)]
+        if (folder / single).is_file():
+            return [_present(folder / single)]
+    raise BaseModelError(
+        say(zh="这里没有权重文件", en="there are no weights here"),
+        path=folder,
+        fix=say(
+            zh=f"需要 {' 或 '.join(_SINGLE)}（或它们的 .index.json 和全部分片）",
+            en=f"it needs {' or '.join(_SINGLE)}, or an .index.json with all its shards",
+        ),
+        code="weights-missing",
+    )
+
+
+def read_tensors(files: Iterable[Path]) -> Iterator[tuple[Path, str, Tensor]]:
+    """Yield each file's tensors, mapped from disk; a file is let go before the next.
+
+    A pickled file is read with ``weights_only``: code in it is refused, not run.
+
+    Raises:
+        BaseModelError: a file is cut short, damaged, or wants to run code.
+    """
+    for path in files:
+        with _reading(path):
+            if path.suffix == ".safetensors":
+                yield from _safetensors(path)
+            else:
+                yield from _pickled(path)
+
+
+def tensor_names(files: Iterable[Path]) -> set[str]:
+    """Return the names of the tensors in ``files``, without reading them."""
+    return {name for _, name, _ in read_tensors(files)}
+
+
+def read_pickled(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a ``.bin`` file.
+
+    Raises:
+        BaseModelError: it is cut short, damaged, or wants to run code.
+    """
+    with _reading(path):
+        return {name: tensor for _, name, tensor in _pickled(path)}
+
+
+def _listed(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BaseModelError(
+            say(zh=f"分片目录读不了：{error}", en=f"the list of shards cannot be read: {error}"),
+            path=index,
+            fix=say(zh="重新下载这个文件", en="download this file again"),
+            code="weights-index",
+        ) from error
+
+
+def _present(path: Path, index: Path | None = None) -> Path:
+    if not path.is_file():
+        raise BaseModelError(
+            say(
+                zh=f"缺一个分片，它列在 {index.name if index else ''} 里",
+                en=f"a shard is missing that {index.name if index else ''} lists",
+            ),
+            path=path,
+            fix=say(zh="下载这个文件", en="download this file"),
+            code="weights-missing",
+        )
+    with path.open("rb") as file:
+        if file.read(len(_LFS)) == _LFS:
+            raise BaseModelError(
+                say(
+                    zh="这是 Git LFS 的指针，不是权重",
+                    en="this is a Git LFS pointer, not the weights",
+                ),
+                path=path,
+                fix=f"git lfs pull --include {path.name}",
+                code="weights-pointer",
+            )
+    return path
+
+
+def _safetensors(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
+    from safetensors import safe_open
+
+    opener: Any = safe_open
+    with opener(path, framework="pt", device="cpu") as file:
+        for name in file.keys():  # noqa: SIM118  # no mapping, its only way to list names
+            yield path, name, file.get_tensor(name)
+
+
+def _pickled(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+        # A file in the format of before PyTorch 1.6 can only be read whole.
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(tensors, dict):
+        raise ValueError(f"{type(tensors).__name__} instead of named tensors")
+    while tensors:
+        name, tensor = tensors.popitem()
+        if isinstance(tensor, Tensor):
+            yield path, name, tensor
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except UnpicklingError as error:
+        if "GLOBAL" not in str(error):
+            raise _damaged(path, error) from error
+        raise BaseModelError(
+            say(
+                zh="这个文件不只是权重：它带有要执行的代码，没有读它",
+                en="this file is more than weights: it holds code to be run, and was not read",
+            ),
+            path=path,
+            fix=say(
+                zh="从可信的来源重新下载，最好是 .safetensors",
+                en="download it again from a source you trust, best as .safetensors",
+            ),
+            code="weights-unsafe",
+        ) from error
+    except (OSError, ValueError, EOFError, RuntimeError, SafetensorError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> BaseModelError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    size = path.stat().st_size
+    return BaseModelError(
+        say(
+            zh=f"权重文件读不了（{size:,} 字节）：{reason}",
+            en=f"the weights cannot be read ({size:,} bytes): {reason}",
+        ),
+        path=path,
+        fix=say(
+            zh="文件可能没下载全；和来源比一下大小，重新下载它",
+            en="it may be half a download; compare its size and download it again",
+        ),
+        code="weights-damaged",
+    )
+
+
+# --- building ------------------------------------------------------------------------------
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Make modules whose parameters hold no memory; buffers are computed as ever."""
+    register = nn.Module.register_parameter
+
+    def empty(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        made = None if param is None else nn.Parameter(param.to("meta"), requires_grad=False)
+        register(self, name, made)
+
+    nn.Module.register_parameter = empty  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+class HalfEmbedding(nn.Module):
+    """An embedding kept in half precision whose rows are widened when they are looked up.
+
+    Args:
+        weight: ``[vocabulary, hidden]``.
+        dtype: of the rows that come out.
+    """
+
+    def __init__(self, weight: Tensor, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self._dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Map ids ``[...]`` to rows ``[..., hidden]``."""
+        weight: Any = self.weight
+        return nn.functional.embedding(ids, weight).to(self._dtype)
+
+
+class HalfLinear(nn.Module):
+    """An output layer kept in half precision and widened some rows at a time.
+
+    Args:
+        weight: ``[vocabulary, hidden]``.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[..., hidden]`` to ``[..., vocabulary]`` in the type of ``x``."""
+        weight: Any = self.weight
+        parts = [nn.functional.linear(x, rows.to(x.dtype)) for rows in weight.split(_CHUNK)]
+        return torch.cat(parts, dim=-1)
+
+
+def stream_weights(
+    network: Any,
+    tensors: Iterable[tuple[Path, str, Tensor]],
+    folder: Path,
+    *,
+    bits: Bits | None,
+    packed: bool,
+    place: torch.device,
+    dtype: torch.dtype,
+    report: Callable[[float], None] = lambda _done: None,
+) -> None:
+    """Fill a model that was made :func:`without_memory`, packing as it goes.
+
+    Args:
+        network: a transformers model for causal language modelling.
+        tensors: file, transformers' name and tensor; packed weights are int8, and each
+            comes with a ``weight_scale``.
+        folder: where they come from.
+        bits: what the linear layers are packed to; the output layer stays as it is.
+        packed: the tensors are packed already and are used where they lie, mapped from
+            their file; otherwise each is copied, so that its file can be let go.
+        place: where the model runs.
+        dtype: in which it computes.
+        report: told the share that is done.
+
+    Raises:
+        BaseModelError: a tensor is unknown, of another shape, or missing.
+    """
+    head = network.get_output_embeddings()
+    if bits is not None:
+        _prepare_packed(network, bits, head)
+    total = len(network.state_dict())
+    for done, (path, name, tensor) in enumerate(tensors, start=1):
+        _put(network, path, name, tensor.to(place), copies=not packed)
+        report(min(1.0, done / total))
+    network.tie_weights()
+    missing = [name for name, tensor in network.state_dict().items() if tensor.is_meta]
+    if missing:
+        raise BaseModelError(
+            say(
+                zh=f"权重里少了 {len(missing)} 个张量：{'、'.join(missing[:3])}",
+                en=f"{len(missing)} tensors are missing: {', '.join(missing[:3])}",
+            ),
+            path=folder,
+            fix=say(zh="重新下载缺的分片", en="download the missing shards again"),
+            code="weights-missing",
+        )
+    _settle_types(network, dtype)
+    network.to(place)
+
+
+def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module) -> None:
+    """Put an empty packed layer in the place of every linear one but the output layer."""
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear) and child is not head:
+                setattr(parent, name, QuantizedLinear.empty(child, bits))
+
+
+def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: bool) -> None:
+    """Set one tensor; a dense one for a packed layer is packed on the way."""
+    where, _, leaf = name.rpartition(".")
+    try:
+        module: Any = network.get_submodule(where)
+        place = getattr(module, leaf)
+    except AttributeError:
+        raise _misfit(
+            path, zh=f"不认识的张量 {name}", en=f"{name} is no tensor of this model"
+        ) from None
+    dense = isinstance(module, QuantizedLinear) and leaf == "weight" and tensor.dtype != torch.int8
+    wanted = (module.out_features, module.in_features) if dense else tuple(place.shape)
+    if tuple(tensor.shape) != wanted:
+        found = tuple(tensor.shape)
+        raise _misfit(
+            path,
+            zh=f"{name} 的形状是 {found}，config.json 要求 {wanted}",
+            en=f"{name} has shape {found}, but config.json asks for {wanted}",
+        )
+    if dense:
+        module.weight, module.weight_scale = quantize_rows(tensor, module.bits)
+    elif leaf in module._parameters:
+        kept = tensor.clone() if copies else tensor
+        module._parameters[leaf] = nn.Parameter(kept, requires_grad=False)
+    else:
+        module._buffers[leaf] = tensor.clone() if copies else tensor
+
+
+def _settle_types(network: Any, dtype: torch.dtype) -> None:
+    """Bring what is dense to ``dtype``; large half-precision tables stay as small as they are."""
+    embedding, head = network.get_input_embeddings(), network.get_output_embeddings()
+    if dtype == torch.float32 and type(embedding) is nn.Embedding and type(head) is nn.Linear:
+        if embedding.weight.dtype != dtype:
+            network.set_input_embeddings(HalfEmbedding(embedding.weight.detach(), dtype))
+        if head.weight.dtype != dtype and head.bias is None:
+            network.set_output_embeddings(HalfLinear(head.weight.detach()))
+    for module in network.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is not None and parameter.dtype != dtype:
+                module._parameters[name] = nn.Parameter(parameter.to(dtype), requires_grad=False)
+        if isinstance(module, QuantizedLinear) and module.bias is not None:
+            module.bias = module.bias.to(dtype)
+    network.tie_weights()
+
+
+def _misfit(path: Path, *, zh: str, en: str) -> BaseModelError:
+    return BaseModelError(
+        say(zh=zh, en=en),
+        path=path,
+        fix=say(
+            zh="config.json 和权重要出自同一个模型",
+            en="config.json and the weights must be of one model",
+        ),
+        code="weights-misfit",
+    )
