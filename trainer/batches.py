@@ -66,7 +66,7 @@ def epoch_batches(
     """
     draw = random.Random(f"{config.seed}/{epoch}")
     talks = list(_conversations(examples, config.rounds_per_example, draw))
-    rows = [encode_example(chat, talk, config) for talk in talks]
+    rows = [row for talk in talks for row in encode_example(chat, talk, config)]
     size = config.per_device_train_batch_size
     batches = []
     for bucket in _chunks(rows, size * _BUCKET):
@@ -76,8 +76,10 @@ def epoch_batches(
     return batches
 
 
-def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> Encoded:
-    """Encode a conversation behind a prefix; drops whole oldest rounds, never the question.
+def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> list[Encoded]:
+    """Encode a conversation behind a prefix, as one row or as one for each reply.
+
+    Whole oldest rounds are dropped to fit, never the question.
 
     Raises:
         DatasetError: if the last question or a reply is too long by itself.
@@ -87,7 +89,10 @@ def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig)
             tokens = len(chat.tokenizer.encode(message.text))
             if tokens > config.max_target_length:
                 raise _too_long(message.text, tokens, "max_target_length")
+    return [_encode(chat, lesson, config) for lesson in chat.lessons(messages)]
 
+
+def _encode(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> Encoded:
     def source(kept: Sequence[Message]) -> int:
         return len(chat.encode(kept[:-1], prefixed=True).ids)
 

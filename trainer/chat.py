@@ -98,12 +98,15 @@ class ChatFormat(Protocol):
         stop_texts: texts at which a reply of a base that was never tuned has ended.
         opening_follows_prefix: the opening stays when a trained prefix is in place
             (official ChatGLM checkpoints); otherwise the prefix takes its place.
+        learns_every_reply: one sequence can teach all replies of a conversation;
+            otherwise only the last, and the earlier ones are context.
     """
 
     name: str
     stop: str
     stop_texts: tuple[str, ...]
     opening_follows_prefix: bool
+    learns_every_reply: bool
 
     def opening(self, system: str | None) -> list[Segment]:
         """Return what stands before the first round."""
@@ -118,6 +121,7 @@ class Plain:
     name = "plain"
     stop_texts: tuple[str, ...] = ("\n问：", "\n答：")
     opening_follows_prefix = False
+    learns_every_reply = True
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.stop = tokenizer.eos
@@ -139,12 +143,19 @@ class Plain:
 
 
 class ChatGLM2:
-    """``[Round i]`` text of ChatGLM2-6B, rounds counted from 1 (its ``build_prompt``)."""
+    """``[Round i]`` text of ChatGLM2-6B, rounds counted from 1 (its ``build_prompt``).
+
+    The official code tokenizes everything up to the last ``答：`` as one text, in training
+    and in chat alike, and a reply on its own. Sentencepiece begins each text with a space,
+    so the ids of a reply to be learnt are not those it has in a later history: a sequence
+    teaches its last reply only.
+    """
 
     name = "chatglm2"
     stop = "</s>"
     stop_texts: tuple[str, ...] = ("[Round ",)
     opening_follows_prefix = True
+    learns_every_reply = False
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         pass
@@ -154,15 +165,16 @@ class ChatGLM2:
         return [*start, Segment(f"{system}\n\n")] if system else start
 
     def rounds(self, messages: Sequence[Message]) -> list[Segment]:
-        segments: list[Segment] = []
-        for index, message in enumerate(messages):
+        replies = messages[-1:] if len(messages) % 2 == 0 else []
+        text = ""
+        for index, message in enumerate(messages[: len(messages) - len(replies)]):
             if message.role == "user":
                 gap = "\n\n" if index else ""
-                text = f"{gap}[Round {index // 2 + 1}]\n\n问：{message.text}\n\n答："
-                segments.append(Segment(text))
+                text += f"{gap}[Round {index // 2 + 1}]\n\n问：{message.text}\n\n答："
             else:
-                segments.append(Segment(message.text, learn=message.learn, ends_reply=True))
-        return segments
+                text += message.text
+        learnt = [Segment(reply.text, learn=reply.learn, ends_reply=True) for reply in replies]
+        return [Segment(text), *learnt]
 
 
 class ChatGLM3:
@@ -172,6 +184,7 @@ class ChatGLM3:
     stop = "<|user|>"
     stop_texts: tuple[str, ...] = ()
     opening_follows_prefix = True
+    learns_every_reply = True
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         pass
@@ -207,6 +220,7 @@ class Jinja:
     name = "jinja"
     stop_texts: tuple[str, ...] = ()
     opening_follows_prefix = False
+    learns_every_reply = True
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
@@ -323,6 +337,17 @@ class Chat:
     def opening(self, system: str | None = None) -> list[int]:
         """Return the ids before the first round; the text a prefix is initialised from."""
         return [id for part in self.format.opening(system) for id in self._ids(part)]
+
+    def lessons(self, messages: Sequence[Message]) -> list[Sequence[Message]]:
+        """Return the conversations that teach every reply of this one exactly once.
+
+        That is the conversation itself; or, where a sequence teaches its last reply only,
+        what leads to each reply that is to be learnt.
+        """
+        if self.format.learns_every_reply:
+            return [messages]
+        ends = (i + 1 for i, m in enumerate(messages) if m.role == "assistant" and m.learn)
+        return [messages[:end] for end in ends]
 
     def encode(
         self, messages: Sequence[Message], *, system: str | None = None, prefixed: bool = False

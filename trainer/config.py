@@ -49,6 +49,8 @@ class TrainConfig(BaseModel):
     """Bits of the frozen weights: 8, 4, or none to leave them as they are."""
     head_sample: int = Field(4096, ge=0)
     """Words, besides those of the data, that the loss is taken over; 0 takes them all."""
+    gradient_checkpointing: bool = False
+    """Keep only each layer's input and compute the rest again: less memory, a third more time."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
     save_steps: int = Field(170, ge=1)

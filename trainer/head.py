@@ -34,13 +34,22 @@ class SampledHead:
         words: ids that occur in the data.
         sample: how many other words are drawn each time; 0 takes all of them.
         seed: of the draws.
+        recompute: see :meth:`trainer.model.Base.hidden`.
     """
 
-    def __init__(self, base: Base, words: Iterable[int], sample: int, seed: int) -> None:
+    def __init__(
+        self,
+        base: Base,
+        words: Iterable[int],
+        sample: int,
+        seed: int,
+        *,
+        recompute: bool = False,
+    ) -> None:
         vocabulary = base.vocabulary
         known = torch.zeros(vocabulary, dtype=torch.bool)
         known[sorted(set(words))] = True
-        self._base, self._seed = base, seed
+        self._base, self._seed, self._recompute = base, seed, recompute
         self._words, self._rest = known.nonzero()[:, 0], (~known).nonzero()[:, 0]
         self._sample = sample if 0 < sample < len(self._rest) else 0
         self._column = torch.full((vocabulary,), IGNORE)
@@ -50,8 +59,8 @@ class SampledHead:
     def loss(self, batch: Batch, prefix: Prefix, draw: int) -> Tensor:
         """Return the summed loss of a batch; equal ``draw`` draws equal words."""
         wanted = batch.targets != IGNORE
-        states = self._base.hidden(batch.ids, batch.real, prefix)[wanted]
-        targets = batch.targets[wanted]
+        states = self._base.hidden(batch.ids, batch.real, prefix, recompute=self._recompute)
+        states, targets = states[wanted], batch.targets[wanted]
         if not self._sample:
             return cross_entropy(self._base.logits(states), targets, reduction="sum")
         generator = torch.Generator().manual_seed(_mixed(self._seed, draw))

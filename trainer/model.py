@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from trainer.bases import BaseSource, Report, find_base
@@ -78,7 +80,15 @@ class Base:
         """Return a cache for ``batch`` sequences, which holds the prefix if there is one."""
         return prefix.cache(batch, self.dtype) if prefix else DynamicCache()
 
-    def hidden(self, ids: Tensor, real: Tensor, prefix: Prefix | None, cache: Any = None) -> Tensor:
+    def hidden(
+        self,
+        ids: Tensor,
+        real: Tensor,
+        prefix: Prefix | None,
+        cache: Any = None,
+        *,
+        recompute: bool = False,
+    ) -> Tensor:
         """Return the last layer's states of ``ids``.
 
         Args:
@@ -86,21 +96,24 @@ class Base:
             real: ``[batch, length]`` bool over all tokens so far, false on padding.
             prefix: stands before every sequence.
             cache: holds the prefix and the earlier tokens, as a former call filled it;
-                without one the prefix is put in a fresh one.
+                without one ``ids`` are all there is.
+            recompute: keep only each layer's input for the backward pass (gradient
+                checkpointing, Chen et al., arXiv 1604.06174); without a cache only.
 
         Returns:
             ``[batch, queries, hidden]``.
         """
         length = prefix.length if prefix else 0
         if cache is None and prefix:
-            cache = self.new_cache(len(ids), prefix)
-        output = self.network.base_model(
-            input_ids=ids,
-            attention_mask=attention_mask(self.network.config, real, length, ids.shape[1]),
-            position_ids=positions(real, length, ids.shape[1]),
-            past_key_values=cache,
-            use_cache=cache is not None,
-        )
+            cache = prefix.read_only_cache(len(ids), self.dtype)
+        with _recomputed_layers(self.network) if recompute else nullcontext():
+            output = self.network.base_model(
+                input_ids=ids,
+                attention_mask=attention_mask(self.network.config, real, length, ids.shape[1]),
+                position_ids=positions(real, length, ids.shape[1]),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
         states: Tensor = output.last_hidden_state
         return states
 
@@ -127,6 +140,24 @@ class Base:
             scores = torch.nn.functional.linear(states, rows).float()
         cap: float | None = getattr(self.network.config, "final_logit_softcapping", None)
         return torch.tanh(scores / cap) * cap if cap else scores
+
+
+@contextmanager
+def _recomputed_layers(network: Any) -> Iterator[None]:
+    """Let each layer keep only its input, and compute the rest again in the backward pass.
+
+    transformers' own gradient checkpointing takes the cache away from the layers, and the
+    prefix with it: the loss is off and its gradient is none. The layers here keep theirs,
+    which is read only, so that running a layer twice changes nothing.
+    """
+    layers = network.base_model.layers
+    for layer in layers:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the class's own shows again
 
 
 def load_base(

@@ -56,6 +56,14 @@ class Prefix(nn.Module):
             )
         return cache
 
+    def read_only_cache(self, batch: int, dtype: torch.dtype) -> DynamicCache:
+        """Return a cache that shows the prefix before the new tokens and remembers nothing.
+
+        Training has no later tokens to remember for; and with gradient checkpointing each
+        layer runs a second time, which would append its tokens twice to any other cache.
+        """
+        return _ReadOnlyCache(self, batch, dtype)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the parameters under the names they are saved by."""
         return {
@@ -70,6 +78,21 @@ class Prefix(nn.Module):
             [tensors[f"keys.{index}"] for index in range(layers)],
             [tensors[f"values.{index}"] for index in range(layers)],
         )
+
+
+class _ReadOnlyCache(DynamicCache):
+    def __init__(self, prefix: Prefix, batch: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._prefix, self._batch, self._dtype = prefix, batch, dtype
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        def before(own: Tensor, new: Tensor) -> Tensor:
+            return torch.cat([own.to(self._dtype).expand(self._batch, *own.shape), new], dim=2)
+
+        keys, values = self._prefix.keys[layer_idx], self._prefix.values[layer_idx]
+        return before(keys, key_states), before(values, value_states)
 
 
 def attention_mask(

@@ -155,7 +155,9 @@ class Run:
         self.base, self.persona, self.config, self.folder = base, persona, config, folder
         self._train, self._data = dataset.train, dataset_sha256
         self._refuse_empty()
-        self._dev = [encode_example(base.chat, e.messages, config) for e in dataset.dev]
+        self._dev = [
+            row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
+        ]
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
         else:
@@ -164,7 +166,13 @@ class Run:
         longest = max(len(example.messages) // 2 for example in self._train)
         self._depth = max(longest, config.rounds_per_example)
         first = self._epoch(0)
-        self._head = SampledHead(base, self._words(), config.head_sample, config.seed)
+        self._head = SampledHead(
+            base,
+            self._words(),
+            config.head_sample,
+            config.seed,
+            recompute=config.gradient_checkpointing,
+        )
         rows = [row for batch in first for row in batch]
         self.plan = Plan(
             steps=config.max_steps,
@@ -255,7 +263,8 @@ class Run:
     def _words(self) -> set[int]:
         """Return every word of the data; not of one epoch, in which rounds may be dropped."""
         chat = self.base.chat
-        rows = [chat.encode(example.messages, prefixed=True) for example in self._train]
+        lessons = (lesson for e in self._train for lesson in chat.lessons(e.messages))
+        rows = [chat.encode(lesson, prefixed=True) for lesson in lessons]
         return {chat.stop_id, *(word for row in [*rows, *self._dev] for word in row.ids)}
 
     def _dev_loss(self) -> float | None:

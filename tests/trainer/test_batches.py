@@ -1,5 +1,7 @@
 import random
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ from trainer.chat import IGNORE, Chat, Encoded, Message
 from trainer.config import TrainConfig
 from trainer.errors import DatasetError
 from trainer.example import Example
+from trainer.glm_tokenizer import GlmTokenizer
+
+GLM = Path(__file__).parents[1] / "data" / "chatglm2" / "chatglm2-tiny"
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -106,7 +111,7 @@ def test_conversations_of_like_length_go_together(chat: Chat) -> None:
         return sum(max(len(row.ids) for row in batch) * len(batch) for batch in batches) / real - 1
 
     batches = epoch_batches(examples, chat, settings, 0)
-    rows = [encode_example(chat, example.messages, settings) for example in examples]
+    rows = [row for e in examples for row in encode_example(chat, e.messages, settings)]
     assert waste(batches) < 0.25 * waste([rows[start : start + 8] for start in range(0, 128, 8)])
 
 
@@ -116,6 +121,17 @@ def test_rounds_per_example_puts_questions_in_a_row(chat: Chat, rounds: int) -> 
     batches = epoch_batches([pair(number) for number in range(60)], chat, settings, 0)
     depths = Counter(batch[0].targets.count(chat.stop_id) for batch in batches)
     assert set(depths) == set(range(1, rounds + 1))
+
+
+def test_chatglm2_teaches_each_reply_of_a_dialogue_once_in_its_own_row() -> None:
+    chat = Chat("chatglm2", GlmTokenizer(GLM))
+    first = dialogue(1, 3).messages
+    messages = (*first[:3], replace(first[3], learn=False), *first[4:])
+    rows = encode_example(chat, messages, config())
+    assert rows == [chat.encode(messages[:2], prefixed=True), chat.encode(messages, prefixed=True)]
+    settings = config(rounds_per_example=4)
+    batches = epoch_batches([pair(n) for n in range(30)] + [dialogue(1, 3)], chat, settings, 0)
+    assert set(taught(chat, batches).values()) == {1} and taught(chat, batches).total() == 33
 
 
 def test_dialogues_are_kept_as_they_are(chat: Chat) -> None:
@@ -128,9 +144,9 @@ def test_dialogues_are_kept_as_they_are(chat: Chat) -> None:
 def test_oldest_rounds_are_dropped_whole(chat: Chat) -> None:
     messages = dialogue(1, 4).messages
     room = len(chat.encode(messages[2:-1], prefixed=True).ids)
-    kept = encode_example(chat, messages, config(max_source_length=room))
+    (kept,) = encode_example(chat, messages, config(max_source_length=room))
     assert kept == chat.encode(messages[2:], prefixed=True)
-    kept = encode_example(chat, messages, config(max_source_length=room - 1))
+    (kept,) = encode_example(chat, messages, config(max_source_length=room - 1))
     assert kept == chat.encode(messages[4:], prefixed=True)
 
 
@@ -154,7 +170,7 @@ def test_a_reply_too_long_names_the_setting(chat: Chat, place: int) -> None:
 def test_the_longest_reply_that_is_allowed_is_whole(chat: Chat) -> None:
     reply = pair(1, 30).completion
     tokens = len(chat.tokenizer.encode(reply))
-    row = encode_example(chat, pair(1, 30).messages, config(max_target_length=tokens))
+    (row,) = encode_example(chat, pair(1, 30).messages, config(max_target_length=tokens))
     assert chat.tokenizer.decode([t for t in row.targets if t != IGNORE]) == reply
 
 

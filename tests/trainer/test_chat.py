@@ -6,14 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.trainer.glm_tokenizer import GlmTokenizer
 from trainer.chat import FORMATS, IGNORE, Chat, Message, latest_rounds
 from trainer.errors import ConfigError
+from trainer.glm_tokenizer import GlmTokenizer
 
-OFFICIAL = json.loads(
-    (Path(__file__).parent.parent / "data" / "chatglm2" / "prompts.json").read_text("utf-8")
-)
-"""Produced by the official ChatGLM2/3 code for the tokenizer beside it."""
+REFERENCE = Path(__file__).parents[1] / "data" / "chatglm2"
+GLM = REFERENCE / "chatglm2-tiny"
+OFFICIAL = json.loads((REFERENCE / "tokenizer_expected.json").read_text("utf-8"))["tiny"]
+"""Produced by the official ChatGLM2 and ChatGLM3 code."""
 
 CONTROL = [
     *("<pad>", "<eos>", "<bos>", "</s>", "<|endoftext|>", "<|im_end|>", "<|im_start|>system\n"),
@@ -36,8 +36,8 @@ def chats(tiny_base_folder: Path, llama_base_folder: Path) -> dict[str, Chat]:
     return {
         "plain": hub_chat("plain", tiny_base_folder),
         "jinja": hub_chat("jinja", llama_base_folder),
-        "chatglm2": Chat("chatglm2", GlmTokenizer()),
-        "chatglm3": Chat("chatglm3", GlmTokenizer()),
+        "chatglm2": Chat("chatglm2", GlmTokenizer(GLM)),
+        "chatglm3": Chat("chatglm3", GlmTokenizer(GLM)),
     }
 
 
@@ -76,8 +76,9 @@ def test_a_prompt_is_the_beginning_of_its_training_example(
     chat: Chat, rounds: list[tuple[str, str, bool]], system: str | None, prefixed: bool
 ) -> None:
     messages = messages_of(rounds)
-    whole = chat.encode(messages, system=system, prefixed=prefixed)
     for depth in range(len(rounds)):
+        lesson = messages if chat.format.learns_every_reply else messages[: 2 * depth + 2]
+        whole = chat.encode(lesson, system=system, prefixed=prefixed)
         prompt = chat.encode(messages[: 2 * depth + 1], system=system, prefixed=prefixed)
         assert prompt.ids == whole.ids[: len(prompt.ids)]
         assert len(prompt.targets) == len(prompt.ids)
@@ -91,7 +92,10 @@ def test_targets_are_the_replies_and_their_stop_and_nothing_else(
     messages = messages_of(rounds)
     whole = chat.encode(messages, system=system, prefixed=prefixed)
     expected = [IGNORE] * len(whole.ids)
+    last = len(rounds) - 1
     for depth, (_, _, learn) in enumerate(rounds):
+        if depth < last and not chat.format.learns_every_reply:
+            continue
         known = messages[: 2 * depth + 1]
         start = len(chat.encode(known, system=system, prefixed=prefixed).ids)
         known = messages[: 2 * depth + 2]
@@ -104,9 +108,9 @@ def test_targets_are_the_replies_and_their_stop_and_nothing_else(
 
 def test_targets_spell_the_replies(chat: Chat) -> None:
     rounds = [("你是谁", "在下名为沐雪⭐", True), ("hi", "not mine", False), ("1+1?", "two!", True)]
-    whole = chat.encode(messages_of(rounds))
+    lessons = chat.lessons(messages_of(rounds))
     replies: list[list[int]] = [[]]
-    for target in whole.targets:
+    for target in [t for lesson in lessons for t in chat.encode(lesson).targets]:
         if target == chat.stop_id:
             replies.append([])
         elif target != IGNORE:
@@ -271,22 +275,24 @@ def official_rounds() -> list[Message]:
     return [*messages, Message("user", OFFICIAL["chat2_query"])]
 
 
-def test_chatglm2_writes_the_official_rounds(chats: dict[str, Chat]) -> None:
+def test_chatglm2_makes_the_official_prompt(chats: dict[str, Chat]) -> None:
     chat = chats["chatglm2"]
     text = "".join(segment.text for segment in chat.format.rounds(official_rounds()))
     assert text == OFFICIAL["chat2_prompt"]
-    prompt = chat.encode(official_rounds()[:1])
-    # The first round is one segment, as the official training code tokenizes it.
-    first = OFFICIAL["chat2_prompt"].partition("你好！")[0]
-    assert prompt.ids == OFFICIAL["chat2_ids"][: len(prompt.ids)]
-    assert chat.tokenizer.decode(prompt.ids) == first
+    assert chat.encode(official_rounds()).ids == OFFICIAL["chat2_ids"]
 
 
-def test_the_stand_in_tokenizes_as_the_official_code_does() -> None:
-    tokenizer = GlmTokenizer()
-    opening = tokenizer.encode("[gMASK]sop", markup=True)
-    for text, ids in zip(OFFICIAL["texts"], OFFICIAL["ids"], strict=True):
-        assert opening + tokenizer.encode(text) == ids
+def test_chatglm2_learns_its_last_reply_as_the_official_training_does(
+    chats: dict[str, Chat],
+) -> None:
+    chat = chats["chatglm2"]
+    messages = [*official_rounds(), Message("assistant", "数羊。")]
+    reply = chat.tokenizer.encode("数羊。")
+    whole = chat.encode(messages)
+    assert whole.ids == OFFICIAL["chat2_ids"] + reply
+    expected = [IGNORE] * (len(OFFICIAL["chat2_ids"]) - 1) + [*reply, chat.stop_id]
+    assert whole.targets == expected
+    assert chat.lessons(messages) == [messages[:2], messages]
 
 
 def test_chatglm3_makes_the_official_ids(chats: dict[str, Chat]) -> None:
@@ -301,7 +307,7 @@ def test_chatglm3_makes_the_official_ids(chats: dict[str, Chat]) -> None:
 
 def test_an_unknown_format_names_the_known_ones() -> None:
     with pytest.raises(ConfigError) as caught:
-        Chat("chatglm", GlmTokenizer())
+        Chat("chatglm", GlmTokenizer(GLM))
     assert all(name in str(caught.value) for name in FORMATS)
 
 

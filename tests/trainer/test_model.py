@@ -15,7 +15,7 @@ from trainer.dataset import compile_persona
 from trainer.errors import BaseModelError, CheckpointError, ConfigError
 from trainer.model import Base, Tuned, load_base, load_tuned, pick_device
 from trainer.persona import load_persona
-from trainer.prefix import text_prefix
+from trainer.prefix import random_prefix, text_prefix
 from trainer.train import Run
 
 PERSONA = Path(__file__).parent.parent / "data" / "personas" / "good.yaml"
@@ -298,3 +298,48 @@ def test_the_window_fits_the_context(tiny_base: Base, run: Path) -> None:
     assert size(kept) <= room < size(messages[-len(kept) - 2 :])
     # The question is never dropped, even alone it does not fit.
     assert tuned.window(messages, reserve=512) == tuple(messages[-1:])
+
+
+# --- gradient checkpointing ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tiny_base", "llama_base"])
+def test_recomputing_layers_changes_neither_states_nor_gradients(
+    request: pytest.FixtureRequest, name: str
+) -> None:
+    base: Base = request.getfixturevalue(name)
+    ids = torch.randint(3, 300, (2, 40), generator=torch.Generator().manual_seed(0))
+    real = torch.ones_like(ids).bool()
+    real[1, 30:] = False
+
+    def run(recompute: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        prefix = random_prefix(base.network, base.chat.opening() or [1], 7, seed=0)
+        states = base.hidden(ids, real, prefix, recompute=recompute)
+        torch.autograd.backward(states[real].square().sum())
+        return states.detach(), [p.grad for p in prefix.parameters() if p.grad is not None]
+
+    kept, again = run(False), run(True)
+    assert torch.equal(kept[0], again[0])
+    assert len(kept[1]) == len(again[1]) == 2 * base.network.config.num_hidden_layers
+    assert all(
+        torch.equal(a, b) and a.abs().max() > 0 for a, b in zip(kept[1], again[1], strict=True)
+    )
+    assert "forward" not in vars(base.network.base_model.layers[0])
+
+
+def test_recomputing_layers_keeps_less_for_the_backward_pass(llama_base: Base) -> None:
+    ids = torch.full((2, 40), 5)
+
+    def saved(recompute: bool) -> int:
+        prefix = random_prefix(llama_base.network, [1], 7, seed=0)
+        kept: dict[int, int] = {}
+
+        def note(tensor: torch.Tensor) -> torch.Tensor:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            llama_base.hidden(ids, torch.ones_like(ids).bool(), prefix, recompute=recompute)
+        return sum(kept.values())
+
+    assert saved(True) < 0.5 * saved(False)
