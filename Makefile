@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-6b clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -27,6 +27,9 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
+
+bench-6b: .venv/installed-bench
+	$(BIN)/python -m benchmarks real_size
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
