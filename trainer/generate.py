@@ -16,6 +16,9 @@ from trainer.chat import Message
 from trainer.model import Base
 from trainer.prefix import Prefix
 
+_WORTH = 16
+"""Shared ids from which on a step of their own costs less than each prompt reading them."""
+
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
 
@@ -126,12 +129,20 @@ def _decode(
 ) -> Iterator[list[int | None]]:
     """Yield the next token of each prompt, step by step; none once a reply has ended."""
     how = sampling or Sampling()
-    ids, real = _left_padded(prompts, base.device)
     draw = torch.Generator().manual_seed(how.seed)
-    cache = base.new_cache(len(prompts), prefix)
+    shared = _shared(prompts)
+    ids, real = _left_padded([prompt[shared:] for prompt in prompts], base.device)
+    cache = base.new_cache(1 if shared else len(prompts), prefix)
+    if shared:
+        # Many questions after one history: it is read once, and its cache is handed out.
+        history = torch.tensor([list(prompts[0][:shared])], device=base.device)
+        base.hidden(history, torch.ones_like(history).bool(), prefix, cache)
+        cache.batch_repeat_interleave(len(prompts))
+        real = torch.cat([real.new_ones(len(prompts), shared), real], dim=1)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
-    for _ in range(min(how.max_new_tokens, base.context - real.shape[1] - cache.get_seq_length())):
+    room = base.context - real.shape[1] - (prefix.length if prefix else 0)
+    for _ in range(min(how.max_new_tokens, room)):
         states = base.hidden(ids, real, prefix, cache)
         token = _choose(base.logits(states[:, -1]), how, draw)
         going = ~torch.isin(token, stops)
@@ -158,6 +169,17 @@ def _choose(logits: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     chances[beyond] = 0
     picked = torch.multinomial(chances.cpu(), 1, generator=draw).to(words.device)
     return words.gather(1, picked)[:, 0]
+
+
+def _shared(prompts: Sequence[Sequence[int]]) -> int:
+    """Return how many first ids all prompts share, where reading them once is worth it."""
+    if len(prompts) < 2:
+        return 0
+    first, last = min(prompts), max(prompts)
+    shared = 0
+    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
+        shared += 1
+    return shared if shared >= _WORTH else 0
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
