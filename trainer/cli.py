@@ -1,7 +1,8 @@
 """The trainer's commands: one for each step from a persona's file to talking with it.
 
 ``renshe`` mounts them (see ``bot/cli.py``). In the order in which a newcomer meets them:
-``new``, ``check``, ``schema``, ``compile``, ``bases``, ``train``, ``eval``, ``chat``.
+``new``, ``check``, ``schema``, ``compile``, ``bases``, ``train``, ``eval``, ``chat``,
+``prefix``.
 """
 
 from __future__ import annotations
@@ -14,11 +15,20 @@ from trainer.commands import (
     datasets,
     evaluation,
     persona_files,
+    prefixes,
     training,
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add every command of the trainer to ``app``, worded in the spoken language."""
-    for group in (persona_files, datasets, base_models, training, evaluation, conversation):
+    for group in (
+        persona_files,
+        datasets,
+        base_models,
+        training,
+        evaluation,
+        conversation,
+        prefixes,
+    ):
         group.register(app)
