@@ -20,6 +20,7 @@ from typer.exceptions import TyperException
 
 from trainer import cli as trainer_cli
 from trainer.commands.bilingual import Group, add, usage_fault
+from trainer.commands.run_report import tell_backend
 from trainer.commands.screen import console, reporting, show_faults
 from trainer.errors import RensheError
 from trainer.language import Language, say, use
@@ -184,6 +185,7 @@ def demo(
 
         page = chat_page(engine)
         address = serve(page, place, theme=theme(), browser=browser)
+    tell_backend(engine.base)
     console().print(
         say(
             zh=f"{engine.persona.name}在 {address} 等你。按 Ctrl-C 关门。",

@@ -7,8 +7,9 @@ The path of the data, in order:
 3. :mod:`trainer.chat` turns conversations into ids and targets, :mod:`trainer.batches` those
    into tensors;
 4. :mod:`trainer.bases` finds a base model, :mod:`trainer.model` builds it, :mod:`trainer.quantize`
-   packs its weights and :mod:`trainer.prefix` holds the only thing that is trained, which
-   starts as :mod:`trainer.start` says;
+   packs its weights, which a backend of :mod:`trainer.backends` unpacks, and
+   :mod:`trainer.prefix` holds the only thing that is trained, which starts as
+   :mod:`trainer.start` says;
 5. :mod:`trainer.train` trains with the settings of :mod:`trainer.config`;
 6. :mod:`trainer.checkpoint` keeps the result with all that it is valid for;
 7. :mod:`trainer.generate` answers, :mod:`trainer.evaluate` measures.

@@ -47,6 +47,8 @@ class TrainConfig(BaseModel):
     """Gradients longer than this are shortened."""
     quantization_bit: Literal[4, 8] | None = 8
     """Bits of the frozen weights: 8, 4, or none to leave them as they are."""
+    quantization_backend: Literal["auto", "torch", "cpm_kernels", "bitsandbytes"] = "auto"
+    """What unpacks them; ``auto`` takes ``cpm_kernels`` on cards that it was made for."""
     head_sample: int = Field(4096, ge=0)
     """Words, besides those of the data, that the loss is taken over; 0 takes them all."""
     gradient_checkpointing: bool = False

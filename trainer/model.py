@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from trainer.backends import Choice, choose_backend, served_by
 from trainer.bases import BaseSource, Report, find_base
 from trainer.chat import Chat, Message, Tokenizer, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
@@ -31,7 +32,7 @@ from trainer.glm import glm_config, translated
 from trainer.glm_tokenizer import GlmTokenizer
 from trainer.language import say
 from trainer.prefix import Prefix, attention_mask, positions, text_prefix
-from trainer.quantize import Bits, quantize_linears
+from trainer.quantize import TORCH, Backend, Bits, quantize_linears
 from trainer.weights import (
     read_tensors,
     stream_weights,
@@ -51,6 +52,7 @@ class Base:
         chat: makes ids out of messages.
         bits: 8, 4, or nothing when the weights are dense.
         dtype: in which it computes.
+        backend: what unpacks the weights, and why; nothing when they are dense.
     """
 
     source: BaseSource
@@ -58,6 +60,7 @@ class Base:
     chat: Chat
     bits: Bits | None
     dtype: torch.dtype
+    backend: Choice | None = None
 
     @property
     def device(self) -> torch.device:
@@ -167,6 +170,7 @@ def load_base(
     device: str = "auto",
     dtype: str = "auto",
     chat_format: str | None = None,
+    backend: str = "auto",
     report: Report = lambda _stage, _done: None,
 ) -> Base:
     """Load a base, frozen, packed to ``bits``.
@@ -178,12 +182,14 @@ def load_base(
         device: ``cpu``, ``cuda``, or ``auto``.
         dtype: what is computed in: ``float32``, ``bfloat16``, ``float16``, or ``auto``.
         chat_format: overrules the base's own.
+        backend: what unpacks the weights: ``torch``, ``cpm_kernels``, ``bitsandbytes``, or
+            ``auto`` (:func:`trainer.backends.choose_backend`).
         report: told of the progress.
 
     Raises:
         BaseModelError: if the base is missing, damaged or of a kind that cannot be tuned.
-        ConfigError: for a device, type or chat format that there is not, or if the base
-            is stored in other bits.
+        ConfigError: for a device, type, chat format or backend that there is not, or if
+            the base is stored in other bits.
     """
     place = pick_device(device)
     computes = pick_dtype(dtype, place)
@@ -198,13 +204,19 @@ def load_base(
             fix=f"--bits {source.bits}",
             code="bits-stored",
         )
+    choice = choose_backend(
+        backend, bits=bits, stored=source.bits is not None, place=place, dtype=computes
+    )
     stage = say(zh="载入底座", en="loading the base")
     report(stage, 0.0)
     # The tokenizer first: to find it missing after a minute of reading weights is cruel.
     chat = load_chat(source, chat_format)
-    network = _load_network(source, bits, place, computes, lambda done: report(stage, done))
+    unpacks = choice.backend if choice else TORCH
+    network = _load_network(
+        source, bits, place, computes, unpacks, lambda done: report(stage, done)
+    )
     network.requires_grad_(False).eval()
-    base = Base(source, network, chat, bits, computes)
+    base = Base(source, network, chat, bits, computes, choice)
     _check_head(base)
     report(stage, 1.0)
     return base
@@ -261,7 +273,12 @@ def load_tuned(
     card = checkpoint.card
     verify_base(checkpoint, card.base, find_base(card.base, report).sha256)
     base = load_base(
-        card.base, bits=card.bits, device=device, chat_format=card.chat_format, report=report
+        card.base,
+        bits=card.bits,
+        device=device,
+        chat_format=card.chat_format,
+        backend=served_by(card.settings.quantization_backend),
+        report=report,
     )
     prefix = Prefix.from_tensors(checkpoint.tensors()).to(base.device).requires_grad_(False)
     return Tuned(base, prefix, card)
@@ -381,6 +398,7 @@ def _load_network(
     bits: Bits | None,
     place: torch.device,
     dtype: torch.dtype,
+    backend: Backend,
     report: Callable[[float], None],
 ) -> Any:
     """Stream the weights in; a layout that transformers must rearrange first is loaded whole."""
@@ -399,7 +417,7 @@ def _load_network(
                 network = maker.from_config(config, attn_implementation="sdpa")
     files = weight_files(source.folder)
     if not source.official and not _streams(network, files):
-        return _load_whole(source, bits, place, dtype)
+        return _load_whole(source, bits, place, dtype, backend)
     tensors = read_tensors(files)
     if source.official:
         tensors = (
@@ -415,6 +433,7 @@ def _load_network(
         packed=source.bits is not None,
         place=place,
         dtype=dtype,
+        backend=backend,
         report=report,
     )
     return network
@@ -430,7 +449,11 @@ def _streams(network: Any, files: Sequence[Path]) -> bool:
 
 
 def _load_whole(
-    source: BaseSource, bits: Bits | None, place: torch.device, dtype: torch.dtype
+    source: BaseSource,
+    bits: Bits | None,
+    place: torch.device,
+    dtype: torch.dtype,
+    backend: Backend,
 ) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -452,7 +475,7 @@ def _load_whole(
             raise ValueError(f"no weights for {', '.join(missing[:3])}")
     network.to(place)
     if bits is not None:
-        quantize_linears(network, bits, keep=network.get_output_embeddings())
+        quantize_linears(network, bits, keep=network.get_output_embeddings(), backend=backend)
     return network
 
 

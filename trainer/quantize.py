@@ -8,10 +8,15 @@ Storage (THUDM/chatglm2-6b ``quantization.py``): weights ``[out, in]`` are divid
 by a half-precision scale per row and rounded to int8; int4 packs two columns in a
 byte, the even column in the high nibble, two's complement. Embedding, output layer
 and norms are not quantized.
+
+Other code may pack and unpack in the place of the functions here, which are what it is
+measured against: a layer calls nothing but its :class:`Backend` (:mod:`trainer.backends`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -44,7 +49,7 @@ def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     Raises:
         ConfigError: for an odd number of columns at 4 bits.
     """
-    _refuse_odd(weight.shape[1], bits)
+    refuse_odd(weight.shape[1], bits)
     top = 2 ** (bits - 1) - 1
     wide = weight.detach().float()
     scale = (wide.abs().amax(dim=1) / top).clamp_min(_SMALLEST_SCALE).half()
@@ -61,11 +66,20 @@ def dequantize_rows(packed: Tensor, scale: Tensor, bits: Bits, dtype: torch.dtyp
         bits: 8 or 4.
         dtype: of the result.
     """
-    whole = packed if bits == 8 else _unpack_nibbles(packed)
-    return whole.to(dtype).mul_(scale.to(dtype)[:, None])
+    return unpack_rows(packed, bits).to(dtype).mul_(scale.to(dtype)[:, None])
 
 
-def _refuse_odd(columns: int, bits: Bits) -> None:
+def unpack_rows(packed: Tensor, bits: Bits) -> Tensor:
+    """Return the whole numbers int8 ``[out, in]``, which the scales are not yet applied to."""
+    return packed if bits == 8 else _unpack_nibbles(packed)
+
+
+def refuse_odd(columns: int, bits: Bits) -> None:
+    """Refuse a layer whose columns do not go into bytes.
+
+    Raises:
+        ConfigError: for an odd number of columns at 4 bits.
+    """
     if bits == 4 and columns % 2:
         raise ConfigError(
             say(
@@ -86,20 +100,47 @@ def _unpack_nibbles(packed: Tensor) -> Tensor:
     return torch.stack((packed >> 4, (packed << 4) >> 4), dim=-1).flatten(-2)
 
 
+Quantize = Callable[[Tensor, Bits], tuple[Tensor, Tensor]]
+Dequantize = Callable[[Tensor, Tensor, Bits, torch.dtype], Tensor]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The code that packs and unpacks the weights of a layer.
+
+    Attributes:
+        name: as it is set in ``quantization_backend``.
+        quantize: makes packed weights and their scales of ``[out, in]``, as
+            :func:`quantize_rows` does; only the same backend need understand the scales.
+        dequantize: makes ``[out, in]`` of them, as :func:`dequantize_rows` does.
+    """
+
+    name: str
+    quantize: Quantize
+    dequantize: Dequantize
+
+
+TORCH = Backend("torch", quantize_rows, dequantize_rows)
+"""Runs everywhere; what the others are measured against."""
+
+
 class _PackedMatmul(torch.autograd.Function):
     """``x @ W.T`` for frozen packed ``W``: unpacks in both passes, saves only packed weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, packed: Tensor, scale: Tensor, bits: Bits) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, packed: Tensor, scale: Tensor, bits: Bits, dequantize: Dequantize
+    ) -> Tensor:
         ctx.save_for_backward(packed, scale)
-        ctx.bits = bits
-        return nn.functional.linear(x, dequantize_rows(packed, scale, bits, x.dtype))
+        ctx.bits, ctx.dequantize = bits, dequantize
+        return nn.functional.linear(x, dequantize(packed, scale, bits, x.dtype))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         packed, scale = ctx.saved_tensors
-        return grad @ dequantize_rows(packed, scale, ctx.bits, grad.dtype), None, None, None
+        weight = ctx.dequantize(packed, scale, ctx.bits, grad.dtype)
+        return grad @ weight, None, None, None, None
 
 
 _packed_matmul: Any = _PackedMatmul.apply
@@ -113,13 +154,22 @@ class QuantizedLinear(nn.Module):
         scale: float16 ``[out]``.
         bits: 8 or 4.
         bias: ``[out]`` or none.
+        backend: unpacks the weights; other backends may have other scales.
     """
 
     bias: Tensor | None
 
-    def __init__(self, packed: Tensor, scale: Tensor, bits: Bits, bias: Tensor | None) -> None:
+    def __init__(
+        self,
+        packed: Tensor,
+        scale: Tensor,
+        bits: Bits,
+        bias: Tensor | None,
+        backend: Backend = TORCH,
+    ) -> None:
         super().__init__()
         self.bits = bits
+        self.backend = backend
         self.out_features = packed.shape[0]
         self.in_features = packed.shape[1] * (8 // bits)
         self.register_buffer("weight", packed)
@@ -127,38 +177,46 @@ class QuantizedLinear(nn.Module):
         self.register_buffer("bias", bias)
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, bits: Bits) -> QuantizedLinear:
+    def from_linear(
+        cls, linear: nn.Linear, bits: Bits, backend: Backend = TORCH
+    ) -> QuantizedLinear:
         """Quantize a dense layer."""
-        packed, scale = quantize_rows(linear.weight, bits)
-        return cls(packed, scale, bits, None if linear.bias is None else linear.bias.detach())
+        packed, scale = backend.quantize(linear.weight.detach(), bits)
+        bias = None if linear.bias is None else linear.bias.detach()
+        return cls(packed, scale, bits, bias, backend)
 
     @classmethod
-    def empty(cls, linear: nn.Linear, bits: Bits) -> QuantizedLinear:
+    def empty(cls, linear: nn.Linear, bits: Bits, backend: Backend = TORCH) -> QuantizedLinear:
         """Return a layer of the same shape whose buffers hold no memory yet."""
         rows, columns = linear.weight.shape
-        _refuse_odd(columns, bits)
+        refuse_odd(columns, bits)
         meta = torch.device("meta")
         packed = torch.empty(rows, columns * bits // 8, dtype=torch.int8, device=meta)
         scale = torch.empty(rows, dtype=torch.float16, device=meta)
         bias = None if linear.bias is None else torch.empty(rows, device=meta)
-        return cls(packed, scale, bits, bias)
+        return cls(packed, scale, bits, bias, backend)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., in]`` to ``[..., out]``."""
-        y: Tensor = _packed_matmul(x, self.weight, self.weight_scale, self.bits)
+        y: Tensor = _packed_matmul(
+            x, self.weight, self.weight_scale, self.bits, self.backend.dequantize
+        )
         return y if self.bias is None else y + self.bias
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bits={self.bits}"
 
 
-def quantize_linears(network: nn.Module, bits: Bits, *, keep: nn.Module | None) -> int:
+def quantize_linears(
+    network: nn.Module, bits: Bits, *, keep: nn.Module | None, backend: Backend = TORCH
+) -> int:
     """Replace every linear layer of ``network`` in place, each freed before the next.
 
     Args:
         network: the model.
         bits: 8 or 4.
         keep: the output layer, which stays dense.
+        backend: packs the weights, and unpacks them when they are used.
 
     Returns:
         how many layers were replaced.
@@ -170,7 +228,7 @@ def quantize_linears(network: nn.Module, bits: Bits, *, keep: nn.Module | None) 
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and child is not keep:
-                setattr(parent, name, QuantizedLinear.from_linear(child, bits))
+                setattr(parent, name, QuantizedLinear.from_linear(child, bits, backend))
                 count += 1
     if not count:
         raise BaseModelError(

@@ -364,6 +364,10 @@ class Run:
             say(zh="数据集", en="dataset"): (card.dataset_sha256, self._data),
             say(zh="底座", en="base"): (card.base_sha256, self.base.source.sha256),
             say(zh="位数", en="bits"): (card.bits, self.base.bits),
+            say(zh="量化方法", en="quantization"): (
+                card.settings.quantization_backend == "bitsandbytes",
+                self.config.quantization_backend == "bitsandbytes",
+            ),
             say(zh="对话格式", en="chat format"): (card.chat_format, self.base.chat.format.name),
             say(zh="人设", en="persona"): (card.persona.digest(), self.persona.digest()),
         }

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trainer.errors import BaseModelError
 from trainer.language import say
-from trainer.quantize import Bits, QuantizedLinear, quantize_rows
+from trainer.quantize import TORCH, Backend, Bits, QuantizedLinear
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 _LFS = b"version https://git-lfs"
@@ -254,6 +254,7 @@ def stream_weights(
     packed: bool,
     place: torch.device,
     dtype: torch.dtype,
+    backend: Backend = TORCH,
     report: Callable[[float], None] = lambda _done: None,
 ) -> None:
     """Fill a model that was made :func:`without_memory`, packing as it goes.
@@ -268,6 +269,7 @@ def stream_weights(
             their file; otherwise each is copied, so that its file can be let go.
         place: where the model runs.
         dtype: in which it computes.
+        backend: packs and unpacks the linear layers.
         report: told the share that is done.
 
     Raises:
@@ -275,7 +277,7 @@ def stream_weights(
     """
     head = network.get_output_embeddings()
     if bits is not None:
-        _prepare_packed(network, bits, head)
+        _prepare_packed(network, bits, head, backend)
     total = len(network.state_dict())
     for done, (path, name, tensor) in enumerate(tensors, start=1):
         _put(network, path, name, tensor.to(place), copies=not packed)
@@ -296,12 +298,12 @@ def stream_weights(
     network.to(place)
 
 
-def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module) -> None:
+def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module, backend: Backend) -> None:
     """Put an empty packed layer in the place of every linear one but the output layer."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and child is not head:
-                setattr(parent, name, QuantizedLinear.empty(child, bits))
+                setattr(parent, name, QuantizedLinear.empty(child, bits, backend))
 
 
 def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: bool) -> None:
@@ -324,7 +326,7 @@ def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: b
             en=f"{name} has shape {found}, but config.json asks for {wanted}",
         )
     if dense:
-        module.weight, module.weight_scale = quantize_rows(tensor, module.bits)
+        module.weight, module.weight_scale = module.backend.quantize(tensor, module.bits)
     elif leaf in module._parameters:
         kept = tensor.clone() if copies else tensor
         module._parameters[leaf] = nn.Parameter(kept, requires_grad=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from trainer.chat import Message
 from trainer.generate import Sampling, stream_reply
-from trainer.model import Tuned, load_tuned
+from trainer.model import Base, Tuned, load_tuned
 from trainer.persona import Persona
 
 Report = Callable[[str, float], None]
@@ -42,6 +42,11 @@ class TunedEngine:
     def persona(self) -> Persona:
         """The persona as it was trained."""
         return self._tuned.card.persona
+
+    @property
+    def base(self) -> Base:
+        """The base that answers."""
+        return self._tuned.base
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """See :meth:`bot.engine.Engine.stream`."""

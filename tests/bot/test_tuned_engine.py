@@ -40,7 +40,7 @@ def last(replies: Iterator[str]) -> str:
 
 def test_it_answers_as_the_tuned_model_does(tuned: Tuned, engine: TunedEngine) -> None:
     answering: Engine = engine
-    assert answering.persona == load_persona(GOOD)
+    assert answering.persona == load_persona(GOOD) and engine.base is tuned.base
     replies = list(answering.stream(HELLO))
     sampling = Sampling(max_new_tokens=12)
     assert replies == list(stream_reply(tuned.base, tuned.prefix, HELLO, sampling=sampling))

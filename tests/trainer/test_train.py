@@ -314,7 +314,9 @@ def changed_persona(persona: Persona) -> Persona:
     return persona.model_copy(update={"summary": "someone else"})
 
 
-@pytest.mark.parametrize("what", ["dataset", "persona", "base", "bits", "chat format"])
+@pytest.mark.parametrize(
+    "what", ["dataset", "persona", "base", "bits", "quantization", "chat format"]
+)
 def test_a_resumed_run_refuses_what_changed_unless_told(
     make: Made,
     tiny_base: Any,
@@ -330,6 +332,7 @@ def test_a_resumed_run_refuses_what_changed_unless_told(
         "persona": {"persona": changed_persona(persona)},
         "base": {"base": replace(tiny_base, source=replace(tiny_base.source, sha256="other"))},
         "bits": {"base": dense_base},
+        "quantization": {"quantization_backend": "bitsandbytes"},
         "chat format": {"base": replace(tiny_base, chat=load_chat(tiny_base.source, "chatglm2"))},
     }
     make(max_steps=3).train()

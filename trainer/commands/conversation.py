@@ -66,6 +66,7 @@ def chat(
     seed: Annotated[int, typer.Option(help=say(zh="抽样的种子", en="Seed of the sampling."))] = 0,
 ) -> None:
     """Load the run and talk until the user leaves."""
+    from trainer.commands.run_report import tell_backend
     from trainer.commands.screen import reporting
 
     with reporting() as report:
@@ -74,6 +75,7 @@ def chat(
         from trainer.model import load_tuned
 
         tuned = load_tuned(run, report=report)
+    tell_backend(tuned.base)
     Talk(tuned, Sampling(temperature=temperature, seed=seed)).run()
 
 

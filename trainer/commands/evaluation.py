@@ -63,6 +63,7 @@ def evaluate_command(
 ) -> None:
     """Measure, print, and write the figures into the run folder."""
     from trainer.checkpoint import CARD_FILE, open_checkpoint
+    from trainer.commands.run_report import tell_backend
     from trainer.commands.screen import reporting
     from trainer.dataset import read_dataset
 
@@ -77,6 +78,7 @@ def evaluate_command(
         tuned = load_tuned(run, report=report)
         evaluation = evaluate(tuned, dataset, limit=limit, report=report)
     write_evaluation(evaluation, folder / "eval")
+    tell_backend(tuned.base)
     _show(evaluation, folder / "eval")
 
 

@@ -1,4 +1,4 @@
-"""What ``renshe train`` says of a run before it starts and when it has ended.
+"""What is said of a run before it starts and when it has ended.
 
 Steps and epochs are both told beforehand: steps are what one waits for, and epochs are
 what tells a run that learns from one that learns by heart.
@@ -12,6 +12,7 @@ from trainer.errors import Fault
 from trainer.language import say
 
 if TYPE_CHECKING:
+    from trainer.model import Base
     from trainer.train import Outcome, Run
     from trainer.training_set import TrainingSet
 
@@ -29,6 +30,15 @@ def announce(run: Run, training_set: TrainingSet) -> None:
     console().print(table)
     if run.plan.overdone:
         show_faults([_overdone(run)], severities=True)
+
+
+def tell_backend(base: Base) -> None:
+    """Say which code unpacks the weights and why; beside the results, not among them."""
+    from trainer.commands.screen import console
+
+    if base.backend:
+        told = say(zh=f"反量化：{base.backend}", en=f"weights unpacked by {base.backend}")
+        console(errors=True).print(told, style="dim", markup=False, soft_wrap=True)
 
 
 def tell_outcome(run: Run, outcome: Outcome) -> None:
@@ -63,6 +73,7 @@ def tell_outcome(run: Run, outcome: Outcome) -> None:
 def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
     plan, base, dataset = run.plan, run.base, training_set.dataset
     bits = run.base.bits or say(zh="不量化", en="not quantized")
+    unpacked = [(say(zh="反量化", en="backend"), str(base.backend))] if base.backend else []
     kinds = ", ".join(f"{kind} {n}" for kind, n in dataset.manifest.counts["train"].items())
     return [
         (say(zh="人设", en="persona"), training_set.persona.name),
@@ -73,6 +84,7 @@ def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
                 en=f"{base.source.name}, bits {bits}, {base.device}",
             ),
         ),
+        *unpacked,
         (
             say(zh="数据", en="data"),
             say(

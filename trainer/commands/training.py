@@ -255,6 +255,7 @@ def _run(
             bits=settings.quantization_bit,
             device=settings.device,
             chat_format=settings.chat_format,
+            backend=settings.quantization_backend,
             report=report,
         )
         return Run(
