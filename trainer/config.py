@@ -63,6 +63,8 @@ class TrainConfig(BaseModel):
     """How a conversation is written; by default as the base was made for."""
     device: str = "auto"
     """``auto``, ``cpu``, or ``cuda``."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """What the base computes in; by default float32 on the CPU and 16 bits on a card."""
     seed: int = Field(0, ge=0, lt=2**32)
     """Of the order of the data, the sampled words and a random prefix."""
 

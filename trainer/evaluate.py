@@ -24,7 +24,7 @@ from trainer.language import say
 from trainer.metrics import chrf, corpus_scores
 from trainer.model import Tuned
 from trainer.persona import Persona
-from trainer.small_talk import small_talk
+from trainer.talk import running_talk
 
 DEPTHS = (0, 2, 4)
 """Rounds of unrelated talk before a question."""
@@ -185,7 +185,7 @@ def _at_depth(
     persona = tuned.card.persona
     talks = [
         (
-            *small_talk(persona.language, depth, f"{depth}/{index}"),
+            *running_talk(persona.language, "test", depth, f"{index // 32}"),
             Message("user", example.prompt),
         )
         for index, example in enumerate([*train, *dev])

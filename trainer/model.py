@@ -320,7 +320,8 @@ def pick_dtype(dtype: str, place: torch.device) -> torch.dtype:
         if place.type == "cpu":
             return torch.float32
         # float16 overflows where bfloat16 does not, but cards before Ampere lack the latter.
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if has_bfloat16 else torch.float16
     if dtype in _DTYPES:
         return _DTYPES[dtype]
     raise ConfigError(

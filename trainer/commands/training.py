@@ -254,6 +254,7 @@ def _run(
             base,
             bits=settings.quantization_bit,
             device=settings.device,
+            dtype=settings.dtype,
             chat_format=settings.chat_format,
             backend=settings.quantization_backend,
             report=report,
