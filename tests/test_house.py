@@ -17,7 +17,10 @@ from trainer.persona import Persona, load_persona
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("trainer", "bot", "plugins", "benchmarks")
 PERSONAS = sorted((ROOT / "personas").glob("*.yaml"))
-LIGHT = ("persona", "chat", "check", "dataset", "metrics", "config", "checkpoint", "bases", "cli")
+LIGHT = (
+    *("persona", "chat", "check", "dataset", "metrics", "config", "checkpoint", "bases", "cli"),
+    "inspect_base",
+)
 
 
 def modules(package: str) -> list[Path]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from trainer.errors import BaseModelError
+from trainer.errors import BaseModelError, Fault
 from trainer.glm import is_official, official_chat_format, read_config, stored_bits
 from trainer.language import say
 
@@ -147,9 +147,11 @@ def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSou
             return _embedded(base, report)
     path = Path(name).expanduser()
     if path.suffix == ".gguf" and path.is_file():
+        if fault := pointer_fault(path):
+            raise BaseModelError(faults=(fault,))
         sha256 = _sha256([path])
         folder = _converted(sha256, [path], report)
-        return BaseSource(name, folder, _native_format(folder), sha256)
+        return BaseSource(name, folder, chat_format_of(folder)[0], sha256)
     if (path / "config.json").is_file():
         return _folder(name, path)
     raise BaseModelError(
@@ -163,11 +165,17 @@ def find_base(name: str, report: Report = lambda _stage, _done: None) -> BaseSou
 
 
 def _folder(name: str, path: Path) -> BaseSource:
-    config, digest = read_config(path), _folder_digest(path)
-    if not is_official(config):
-        return BaseSource(name, path, _native_format(path), digest)
-    chat_format, _ = official_chat_format(path)
-    return BaseSource(name, path, chat_format, digest, official=True, bits=stored_bits(config))
+    chat_format, _ = chat_format_of(path)
+    official = is_official(read_config(path))
+    return BaseSource(name, path, chat_format, _folder_digest(path), official, packed_bits(name))
+
+
+def packed_bits(name: str) -> Bits | None:
+    """Return to how many bits a base's weights are packed where they lie; none if they are not."""
+    path = Path(name).expanduser()
+    if any(base.name == name for base in EMBEDDED) or not is_official(read_config(path)):
+        return None
+    return stored_bits(read_config(path))
 
 
 def _embedded(base: EmbeddedBase, report: Report) -> BaseSource:
@@ -190,13 +198,47 @@ def _package_file(package: str, file: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _native_format(folder: Path) -> str:
-    """A base with a chat template speaks it, any other gets the plain format."""
+def pointer_fault(path: Path) -> Fault | None:
+    """Say so if a file is what git leaves in its place where Git LFS is not installed."""
+    try:
+        with path.open("rb") as file:
+            if file.read(len(_POINTER)) != _POINTER:
+                return None
+    except OSError:  # whoever needs the file says that it is missing
+        return None
+    return Fault(
+        say(
+            zh="这是 Git LFS 的指针，不是文件本身",
+            en="this is a Git LFS pointer, not the file itself",
+        ),
+        path,
+        fix=say(
+            zh=f"在这个文件夹里：git lfs install && git lfs pull --include {path.name}",
+            en=f"in its folder: git lfs install && git lfs pull --include {path.name}",
+        ),
+        code="weights-pointer",
+    )
+
+
+_POINTER = b"version https://git-lfs"
+
+
+def chat_format_of(folder: Path) -> tuple[str, str]:
+    """Return a folder's chat format and why: ChatGLM's own, that of its template, else plain."""
+    if is_official(read_config(folder)):
+        return official_chat_format(folder)
+    if (folder / "chat_template.jinja").is_file():
+        return "jinja", say(zh="有 chat_template.jinja", en="there is a chat_template.jinja")
     try:
         told = json.loads((folder / "tokenizer_config.json").read_bytes()).get("chat_template")
-    except (OSError, ValueError):  # whoever loads the tokenizer says what is wrong with it
+    except (OSError, ValueError, AttributeError):  # whoever loads the tokenizer says what is wrong
         told = None
-    return "jinja" if told or (folder / "chat_template.jinja").is_file() else "plain"
+    if told:
+        return "jinja", say(
+            zh="tokenizer_config.json 里有 chat_template",
+            en="tokenizer_config.json has a chat_template",
+        )
+    return "plain", say(zh="没有对话模板", en="there is no chat template")
 
 
 # --- conversion, once --------------------------------------------------------------------

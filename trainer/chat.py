@@ -71,6 +71,13 @@ class Encoded:
 class Tokenizer(Protocol):
     """What a format needs of a tokenizer, whatever library it comes from."""
 
+    def __len__(self) -> int:
+        """Return how many tokens there are, control tokens included."""
+
+    @property
+    def largest_id(self) -> int:
+        """Largest id that typed text can become."""
+
     def encode(self, text: str, *, markup: bool = False) -> list[int]:
         """Return ids without any added; control tokens only where ``markup``."""
 

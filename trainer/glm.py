@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.errors import BaseModelError
+from trainer.errors import BaseModelError, Fault
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ def is_official(config: dict[str, Any]) -> bool:
     return config.get("model_type") == "chatglm"
 
 
+def is_first_generation(config: dict[str, Any]) -> bool:
+    """Say whether an official ``config.json`` is that of the first ChatGLM-6B, not of 2 or 3."""
+    return "position_encoding_2d" in config or "inner_hidden_size" in config
+
+
 def official_chat_format(folder: Path) -> tuple[str, str]:
     """Return a folder's chat format and how it was recognised.
 
@@ -110,31 +115,8 @@ def glm_config(folder: Path) -> GlmConfig:
     from transformers import GlmConfig
 
     told = read_config(folder)
-    if "position_encoding_2d" in told or "inner_hidden_size" in told:
-        raise _refused(
-            folder,
-            zh="这是第一代 ChatGLM-6B，结构不同",
-            en="this is the first ChatGLM-6B, another architecture",
-        )
-    missing = [name for name in _SIZES if not isinstance(told.get(name), int)]
-    if missing:
-        raise _refused(
-            folder, zh=f"缺少 {'、'.join(missing)}", en=f"{', '.join(missing)} is missing"
-        )
-    for name, only in _DIFFERENT.items():
-        if told.get(name, only) != only:
-            raise _refused(
-                folder,
-                zh=f"{name} 是 {told[name]}，只支持 {only}",
-                en=f"{name} is {told[name]}, only {only} is supported",
-            )
-    if told.get("rope_ratio", 1) != 1:
-        raise _refused(
-            folder,
-            zh=f"rope_ratio 是 {told['rope_ratio']}：它有两种互不相容的含义，猜错会悄悄变笨",
-            en=f"rope_ratio is {told['rope_ratio']}: it has two meanings in the wild, and the "
-            "wrong one makes the model silently worse",
-        )
+    if faults := tuple(_faults(told, folder / "config.json")):
+        raise BaseModelError(faults=faults)
     return GlmConfig(
         vocab_size=told["padded_vocab_size"],
         hidden_size=told["hidden_size"],
@@ -191,10 +173,50 @@ def translated(name: str, tensor: Tensor, config: GlmConfig) -> Iterator[tuple[s
         yield f"model.layers.{layer}.self_attn.{kind}_proj.{leaf}", piece
 
 
-def _refused(folder: Path, *, zh: str, en: str) -> BaseModelError:
-    return BaseModelError(
+def _faults(told: dict[str, Any], path: Path) -> Iterator[Fault]:
+    """Yield all that ``glm`` cannot compute of an official configuration."""
+    if is_first_generation(told):
+        yield _refused(
+            path,
+            zh="这是第一代 ChatGLM-6B，结构不同",
+            en="this is the first ChatGLM-6B, another architecture",
+        )
+        return
+    missing = [name for name in _SIZES if not (type(told.get(name)) is int and told[name] > 0)]
+    if missing:
+        yield _refused(
+            path,
+            zh=f"缺少 {'、'.join(missing)}，或者不是正整数",
+            en=f"missing, or no positive whole number: {', '.join(missing)}",
+        )
+    elif told["num_attention_heads"] % told["multi_query_group_num"]:
+        yield _refused(
+            path,
+            zh=f"num_attention_heads {told['num_attention_heads']} 不是 "
+            f"multi_query_group_num {told['multi_query_group_num']} 的倍数",
+            en=f"num_attention_heads {told['num_attention_heads']} is no multiple of "
+            f"multi_query_group_num {told['multi_query_group_num']}",
+        )
+    for name, only in _DIFFERENT.items():
+        if told.get(name, only) != only:
+            yield _refused(
+                path,
+                zh=f"{name} 是 {told[name]}，只支持 {only}",
+                en=f"{name} is {told[name]}, only {only} is supported",
+            )
+    if told.get("rope_ratio", 1) != 1:
+        yield _refused(
+            path,
+            zh=f"rope_ratio 是 {told['rope_ratio']}：它有两种互不相容的含义，猜错会悄悄变笨",
+            en=f"rope_ratio is {told['rope_ratio']}: it has two meanings in the wild, and the "
+            "wrong one makes the model silently worse",
+        )
+
+
+def _refused(path: Path, *, zh: str, en: str) -> Fault:
+    return Fault(
         say(zh=zh, en=en),
-        path=folder / "config.json",
+        path,
         fix=say(
             zh="用 chatglm2-6b、chatglm2-6b-int4 或 chatglm3-6b 的官方文件夹",
             en="use an official folder of chatglm2-6b, chatglm2-6b-int4 or chatglm3-6b",

@@ -42,6 +42,10 @@ class GlmTokenizer:
     def __len__(self) -> int:
         return int(self._pieces.get_piece_size()) + len(_CONTROL) + len(_ROLES)
 
+    @property
+    def largest_id(self) -> int:
+        return int(self._pieces.get_piece_size()) - 1
+
     def encode(self, text: str, *, markup: bool = False) -> list[int]:
         if not markup:
             ids: list[int] = self._pieces.encode(text)

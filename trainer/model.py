@@ -10,7 +10,7 @@ wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,10 +24,10 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from trainer.backends import Choice, choose_backend, served_by
-from trainer.bases import BaseSource, Report, find_base
+from trainer.bases import BaseSource, Report, find_base, pointer_fault
 from trainer.chat import Chat, Message, Tokenizer, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
-from trainer.errors import BaseModelError, ConfigError
+from trainer.errors import BaseModelError, ConfigError, Fault
 from trainer.glm import glm_config, translated
 from trainer.glm_tokenizer import GlmTokenizer
 from trainer.language import say
@@ -210,10 +210,13 @@ def load_base(
     stage = say(zh="载入底座", en="loading the base")
     report(stage, 0.0)
     # The tokenizer first: to find it missing after a minute of reading weights is cruel.
+    network = empty_network(source)
     chat = load_chat(source, chat_format)
+    if fault := vocabulary_fault(source, network, chat):
+        raise BaseModelError(faults=(fault,))
     unpacks = choice.backend if choice else TORCH
     network = _load_network(
-        source, bits, place, computes, unpacks, lambda done: report(stage, done)
+        source, network, bits, place, computes, unpacks, lambda done: report(stage, done)
     )
     network.requires_grad_(False).eval()
     base = Base(source, network, chat, bits, computes, choice)
@@ -332,7 +335,14 @@ def pick_dtype(dtype: str, place: torch.device) -> torch.dtype:
 
 
 def load_tokenizer(source: BaseSource) -> Tokenizer:
-    """Load the tokenizer that lies beside the weights."""
+    """Load the tokenizer that lies beside the weights.
+
+    Raises:
+        BaseModelError: it is missing or damaged.
+    """
+    for name in ("tokenizer.model", "tokenizer.json"):
+        if fault := pointer_fault(source.folder / name):
+            raise BaseModelError(faults=(fault,))
     if source.official:
         return GlmTokenizer(source.folder)
     from transformers import AutoTokenizer
@@ -354,6 +364,13 @@ class HubTokenizer:
 
     def __len__(self) -> int:
         return len(self._tokenizer)
+
+    @property
+    def largest_id(self) -> int:
+        added = self._tokenizer.added_tokens_decoder.items()
+        typed = (id for id, token in added if not token.special)
+        largest: int = max(self._tokenizer.vocab_size - 1, *typed, 0)
+        return largest
 
     def encode(self, text: str, *, markup: bool = False) -> list[int]:
         ids: list[int] = []
@@ -394,8 +411,63 @@ class HubTokenizer:
         return text
 
 
+def vocabulary_fault(source: BaseSource, network: Any, chat: Chat) -> Fault | None:
+    """Say so if the tokenizer makes ids that the base has no embedding for."""
+    rows = network.get_input_embeddings().weight.shape[0]
+    largest = max(chat.tokenizer.largest_id, chat.stop_id, *chat.opening())
+    if largest < rows:
+        return None
+    return Fault(
+        say(
+            zh=f"分词器和底座不配：token 编号到 {largest}，底座的词表只有 {rows}",
+            en=f"the tokenizer does not match the base: its ids go up to {largest}, but the "
+            f"base's vocabulary has {rows}",
+        ),
+        source.folder,
+        fix=say(
+            zh="分词器和权重要出自同一个模型，重新下载分词器",
+            en="tokenizer and weights must be of one model; download the tokenizer again",
+        ),
+        code="tokenizer-misfit",
+    )
+
+
+def empty_network(source: BaseSource) -> Any:
+    """Return the transformers model of a base, whose parameters hold no memory yet.
+
+    Raises:
+        BaseModelError: the configuration is of no model that can be made.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, GlmForCausalLM
+
+    maker: Any = AutoModelForCausalLM
+    with _reading(source), without_memory():
+        if source.official:
+            config = glm_config(source.folder)
+            config._attn_implementation = "sdpa"
+            return GlmForCausalLM(config)
+        config = AutoConfig.from_pretrained(source.folder, local_files_only=True)
+        return maker.from_config(config, attn_implementation="sdpa")
+
+
+Tensors = Iterable[tuple[Path, str, Tensor]]
+"""File, name and tensor, as :func:`trainer.weights.read_tensors` yields them."""
+
+
+def named_tensors(source: BaseSource, network: Any, tensors: Tensors) -> Tensors:
+    """Yield the tensors of a base's files under the names they have in transformers."""
+    if not source.official:
+        return tensors
+    return (
+        (path, new, part)
+        for path, name, tensor in tensors
+        for new, part in translated(name, tensor, network.config)
+    )
+
+
 def _load_network(
     source: BaseSource,
+    network: Any,
     bits: Bits | None,
     place: torch.device,
     dtype: torch.dtype,
@@ -403,32 +475,12 @@ def _load_network(
     report: Callable[[float], None],
 ) -> Any:
     """Stream the weights in; a layout that transformers must rearrange first is loaded whole."""
-    from transformers import AutoConfig, AutoModelForCausalLM, GlmForCausalLM
-
-    with _reading(source):
-        if source.official:
-            config: Any = glm_config(source.folder)
-            config._attn_implementation = "sdpa"
-            with without_memory():
-                network: Any = GlmForCausalLM(config)
-        else:
-            config = AutoConfig.from_pretrained(source.folder, local_files_only=True)
-            maker: Any = AutoModelForCausalLM
-            with without_memory():
-                network = maker.from_config(config, attn_implementation="sdpa")
     files = weight_files(source.folder)
-    if not source.official and not _streams(network, files):
+    if not source.official and foreign_names(network, tensor_names(files)):
         return _load_whole(source, bits, place, dtype, backend)
-    tensors = read_tensors(files)
-    if source.official:
-        tensors = (
-            (path, new, part)
-            for path, name, tensor in tensors
-            for new, part in translated(name, tensor, config)
-        )
     stream_weights(
         network,
-        tensors,
+        named_tensors(source, network, read_tensors(files)),
         source.folder,
         bits=bits,
         packed=source.bits is not None,
@@ -440,13 +492,14 @@ def _load_network(
     return network
 
 
-def _streams(network: Any, files: Sequence[Path]) -> bool:
-    """Say whether the files hold the model's own tensors, under its own names."""
-    config = network.config
-    own = set(network.state_dict())
-    return getattr(config, "quantization_config", None) is None and own.issuperset(
-        tensor_names(files)
-    )
+def foreign_names(network: Any, names: Iterable[str]) -> set[str]:
+    """Return which names are not the model's own; all of them if another library packed it.
+
+    Files without any can be streamed into the model as they are.
+    """
+    if getattr(network.config, "quantization_config", None) is not None:
+        return set(names)
+    return set(names) - set(network.state_dict())
 
 
 def _load_whole(
@@ -474,10 +527,17 @@ def _load_whole(
         # transformers would go on with random numbers in their place.
         if missing := sorted(found["missing_keys"]):
             raise ValueError(f"no weights for {', '.join(missing[:3])}")
+        # These it would leave out: layers, where config.json is of a smaller model.
+        if unknown := sorted(found["unexpected_keys"]):
+            raise ValueError(f"no place in the model for {', '.join(unknown[:3])}")
     network.to(place)
     if bits is not None:
         quantize_linears(network, bits, keep=network.get_output_embeddings(), backend=backend)
     return network
+
+
+_CONFUSED = (OSError, ValueError, LookupError, TypeError, AssertionError, RuntimeError)
+"""What transformers raises over files that it cannot make sense of."""
 
 
 @contextmanager
@@ -487,7 +547,7 @@ def _reading(source: BaseSource) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, ValueError, KeyError, UnpicklingError, SafetensorError) as error:
+    except (*_CONFUSED, UnpicklingError, SafetensorError) as error:
         raise BaseModelError(
             say(
                 zh=f"transformers 读不了这个底座：{error}",

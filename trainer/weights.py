@@ -18,12 +18,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.errors import BaseModelError
+from trainer.bases import pointer_fault
+from trainer.errors import BaseModelError, Fault
 from trainer.language import say
 from trainer.quantize import TORCH, Backend, Bits, QuantizedLinear
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
-_LFS = b"version https://git-lfs"
+_TYPES = {
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I8": torch.int8,
+}
+"""What weights are stored in, as safetensors names it; for the rest a tensor is asked."""
+
 _CHUNK = 8192
 """Rows of a half-precision output layer that are widened at once."""
 
@@ -35,14 +43,26 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the shards of a Hugging Face folder in order.
 
     Raises:
-        BaseModelError: there are none, one is missing, or the index cannot be read.
+        BaseModelError: there are none, some are missing, or the index cannot be read.
+    """
+    files = listed_files(folder)
+    if faults := [fault for path in files if (fault := file_fault(path))]:
+        raise BaseModelError(faults=tuple(faults))
+    return files
+
+
+def listed_files(folder: Path) -> list[Path]:
+    """Return the shards that a Hugging Face folder should have, whether they are there or not.
+
+    Raises:
+        BaseModelError: there are none, or the index cannot be read.
     """
     for single in _SINGLE:
         index = folder / f"{single}.index.json"
         if index.is_file():
-            return [_present(folder / name, index) for name in _listed(index)]
+            return [folder / name for name in _listed(index)]
         if (folder / single).is_file():
-            return [_present(folder / single)]
+            return [folder / single]
     raise BaseModelError(
         say(zh="这里没有权重文件", en="there are no weights here"),
         path=folder,
@@ -70,9 +90,26 @@ def read_tensors(files: Iterable[Path]) -> Iterator[tuple[Path, str, Tensor]]:
                 yield from _pickled(path)
 
 
+def read_headers(files: Iterable[Path]) -> Iterator[tuple[Path, str, Tensor]]:
+    """Yield what :func:`read_tensors` does, but tensors without memory: names, shapes and types.
+
+    Mapping a tensor makes the system read ahead where it begins, which of a large folder on
+    a slow disk takes seconds.
+
+    Raises:
+        BaseModelError: a file is cut short, damaged, or wants to run code.
+    """
+    for path in files:
+        with _reading(path):
+            if path.suffix == ".safetensors":
+                yield from _safetensors_header(path)
+            else:
+                yield from ((path, name, tensor.to("meta")) for _, name, tensor in _pickled(path))
+
+
 def tensor_names(files: Iterable[Path]) -> set[str]:
     """Return the names of the tensors in ``files``, without reading them."""
-    return {name for _, name, _ in read_tensors(files)}
+    return {name for _, name, _ in read_headers(files)}
 
 
 def read_pickled(path: Path) -> dict[str, Tensor]:
@@ -87,7 +124,7 @@ def read_pickled(path: Path) -> dict[str, Tensor]:
 
 def _listed(index: Path) -> list[str]:
     try:
-        return sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
+        return sorted({str(name) for name in json.loads(index.read_bytes())["weight_map"].values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BaseModelError(
             say(zh=f"分片目录读不了：{error}", en=f"the list of shards cannot be read: {error}"),
@@ -97,29 +134,19 @@ def _listed(index: Path) -> list[str]:
         ) from error
 
 
-def _present(path: Path, index: Path | None = None) -> Path:
+def file_fault(path: Path) -> Fault | None:
+    """Say what keeps a shard from being read at all: it is missing, or only points to one."""
     if not path.is_file():
-        raise BaseModelError(
+        return Fault(
             say(
-                zh=f"缺一个分片，它列在 {index.name if index else ''} 里",
-                en=f"a shard is missing that {index.name if index else ''} lists",
+                zh="缺这个分片，它列在分片目录（.index.json）里",
+                en="this shard is missing, though the .index.json lists it",
             ),
-            path=path,
+            path,
             fix=say(zh="下载这个文件", en="download this file"),
             code="weights-missing",
         )
-    with path.open("rb") as file:
-        if file.read(len(_LFS)) == _LFS:
-            raise BaseModelError(
-                say(
-                    zh="这是 Git LFS 的指针，不是权重",
-                    en="this is a Git LFS pointer, not the weights",
-                ),
-                path=path,
-                fix=f"git lfs pull --include {path.name}",
-                code="weights-pointer",
-            )
-    return path
+    return pointer_fault(path)
 
 
 def _safetensors(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
@@ -131,20 +158,40 @@ def _safetensors(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
             yield path, name, file.get_tensor(name)
 
 
+def _safetensors_header(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
+    from safetensors import safe_open
+
+    opener: Any = safe_open
+    with opener(path, framework="pt", device="cpu") as file:
+        for name in file.keys():  # noqa: SIM118  # no mapping, its only way to list names
+            part = file.get_slice(name)
+            dtype = _TYPES.get(part.get_dtype()) or file.get_tensor(name).dtype
+            yield path, name, torch.empty(part.get_shape(), dtype=dtype, device="meta")
+
+
 def _pickled(path: Path) -> Iterator[tuple[Path, str, Tensor]]:
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError as error:
-        if "mmap" not in str(error):
-            raise
-        # A file in the format of before PyTorch 1.6 can only be read whole.
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        tensors = _unpickled(path)
+    except (UnpicklingError, RuntimeError):
+        raise
+    except Exception as error:  # damaged instructions lead the unpickler anywhere
+        raise ValueError(f"{type(error).__name__}: {error}") from error
     if not isinstance(tensors, dict):
         raise ValueError(f"{type(tensors).__name__} instead of named tensors")
     while tensors:
         name, tensor = tensors.popitem()
         if isinstance(tensor, Tensor):
             yield path, name, tensor
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError as error:
+        if "mmap" not in str(error):
+            raise
+    # A file in the format of before PyTorch 1.6 can only be read whole.
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 @contextmanager
@@ -285,17 +332,55 @@ def stream_weights(
     network.tie_weights()
     missing = [name for name, tensor in network.state_dict().items() if tensor.is_meta]
     if missing:
-        raise BaseModelError(
-            say(
-                zh=f"权重里少了 {len(missing)} 个张量：{'、'.join(missing[:3])}",
-                en=f"{len(missing)} tensors are missing: {', '.join(missing[:3])}",
-            ),
-            path=folder,
-            fix=say(zh="重新下载缺的分片", en="download the missing shards again"),
-            code="weights-missing",
-        )
+        raise BaseModelError(faults=(_lacking(folder, missing),))
     _settle_types(network, dtype)
     network.to(place)
+
+
+def misfits(
+    network: Any,
+    tensors: Iterable[tuple[Path, str, Tensor]],
+    folder: Path,
+    *,
+    bits: Bits | None,
+    whole: bool,
+) -> list[Fault]:
+    """Return all that :func:`stream_weights` would refuse; only names and shapes are looked at.
+
+    Args:
+        network: made :func:`without_memory`; its linear layers are changed.
+        tensors: as for :func:`stream_weights`.
+        folder: where they come from.
+        bits: to how many the tensors are packed already.
+        whole: these are all the tensors there are, so that others are missing.
+    """
+    if bits is not None:
+        _prepare_packed(network, bits, network.get_output_embeddings(), TORCH)
+    faults: list[Fault] = []
+    seen: set[str] = set()
+    for path, name, tensor in tensors:
+        seen.add(name)
+        try:
+            _slot(network, path, name, tensor)
+        except BaseModelError as error:
+            faults += error.faults
+    network.tie_weights()
+    own = network.state_dict(keep_vars=True)  # a tied tensor is there once, under two names
+    filled = {id(own[name]) for name in seen & own.keys()}
+    missing = [name for name, tensor in own.items() if id(tensor) not in filled]
+    return [*faults, _lacking(folder, missing)] if missing and whole else faults
+
+
+def _lacking(folder: Path, missing: list[str]) -> Fault:
+    return Fault(
+        say(
+            zh=f"权重里少了 {len(missing)} 个张量：{'、'.join(missing[:3])}",
+            en=f"{len(missing)} tensors are missing: {', '.join(missing[:3])}",
+        ),
+        folder,
+        fix=say(zh="重新下载缺的分片", en="download the missing shards again"),
+        code="weights-missing",
+    )
 
 
 def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module, backend: Backend) -> None:
@@ -308,6 +393,18 @@ def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module, backend: Ba
 
 def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: bool) -> None:
     """Set one tensor; a dense one for a packed layer is packed on the way."""
+    module, leaf, dense = _slot(network, path, name, tensor)
+    if dense:
+        module.weight, module.weight_scale = module.backend.quantize(tensor, module.bits)
+    elif leaf in module._parameters:
+        kept = tensor.clone() if copies else tensor
+        module._parameters[leaf] = nn.Parameter(kept, requires_grad=False)
+    else:
+        module._buffers[leaf] = tensor.clone() if copies else tensor
+
+
+def _slot(network: nn.Module, path: Path, name: str, tensor: Tensor) -> tuple[Any, str, bool]:
+    """Return the module a tensor is for, its name there, and whether it is yet to be packed."""
     where, _, leaf = name.rpartition(".")
     try:
         module: Any = network.get_submodule(where)
@@ -325,13 +422,7 @@ def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: b
             zh=f"{name} 的形状是 {found}，config.json 要求 {wanted}",
             en=f"{name} has shape {found}, but config.json asks for {wanted}",
         )
-    if dense:
-        module.weight, module.weight_scale = module.backend.quantize(tensor, module.bits)
-    elif leaf in module._parameters:
-        kept = tensor.clone() if copies else tensor
-        module._parameters[leaf] = nn.Parameter(kept, requires_grad=False)
-    else:
-        module._buffers[leaf] = tensor.clone() if copies else tensor
+    return module, leaf, dense
 
 
 def _settle_types(network: Any, dtype: torch.dtype) -> None:

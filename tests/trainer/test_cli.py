@@ -10,9 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from bot.cli import main
 from trainer import bases
+from trainer.checkpoint import open_checkpoint
 from trainer.dataset_files import DATA_FILES, MANIFEST, read_dataset
 from trainer.persona import load_persona
 from trainer.training_set import load_training_set
@@ -267,6 +270,85 @@ def test_the_bases_are_listed(renshe: Renshe, monkeypatch: pytest.MonkeyPatch) -
     for base in bases.EMBEDDED:
         assert base.name in out and base.install in out
     assert "https://ai.google.dev/gemma/terms" in out and out.count("missing") == 2
+
+
+CHATGLM = ROOT / "tests" / "data" / "chatglm2"
+
+
+@pytest.fixture
+def chatglm(tmp_path: Path) -> Path:
+    """An official folder whose weights are packed to int4."""
+    folder = Path(shutil.copytree(CHATGLM / "chatglm2-tiny-int4", tmp_path / "chatglm2-tiny-int4"))
+    shutil.copy(CHATGLM / "chatglm2-tiny" / "tokenizer.model", folder)
+    return folder
+
+
+def test_a_base_is_inspected(renshe: Renshe, chatglm: Path) -> None:
+    code, out, _ = renshe("bases", "--inspect", chatglm)
+    assert code == 0
+    assert re.search(r"^layout +ChatGLM2 official layout$", out, re.MULTILINE)
+    # Whole on its line, however narrow the terminal: it is there to be pasted.
+    assert f"renshe train personas/muxue.yaml --base {chatglm} --bits 4 --out run\n" in out
+    assert re.search(r"^sha256 +[0-9a-f]{64}$", out, re.MULTILINE)
+
+
+def test_all_that_is_wrong_with_a_base_is_told(renshe: Renshe, chatglm: Path) -> None:
+    (chatglm / "tokenizer.model").unlink()
+    (chatglm / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
+    code, out, err = renshe("bases", "--inspect", chatglm)
+    assert code == 2 and "ChatGLM2 official layout" in out
+    assert f"{chatglm / 'tokenizer.model'}: this base has no tokenizer" in err
+    assert f"{chatglm / 'model.safetensors'}: this is a Git LFS pointer" in err
+
+
+def test_a_doubt_about_a_base_is_no_error(renshe: Renshe, chatglm: Path, tmp_path: Path) -> None:
+    config = json.loads((chatglm / "config.json").read_text("utf-8"))
+    (chatglm / "config.json").write_text(json.dumps(config | {"padded_vocab_size": 600}))
+    weights = load_file(chatglm / "model.safetensors")
+    wider = {
+        name: torch.zeros(600, 64) if tensor.shape[0] == 520 else tensor
+        for name, tensor in weights.items()
+    }
+    save_file(wider, chatglm / "model.safetensors")
+    code, _, err = renshe("bases", "--inspect", chatglm)
+    assert code == 0 and "warning: the tokenizer has 516 tokens" in err
+
+
+def test_a_base_that_is_not_there_cannot_be_inspected(renshe: Renshe) -> None:
+    code, _, err = renshe("bases", "--inspect", "nowhere")
+    assert code == 2 and "no base called 'nowhere'" in err
+
+
+def test_a_packed_base_keeps_its_bits(renshe: Renshe, chatglm: Path) -> None:
+    code, out, err = renshe("train", GOOD, "--base", chatglm, *QUICK, "--out", "run")
+    assert code == 0, err
+    assert "the base is stored in int4: used as it is, as with --bits 4" in out
+    assert re.search(
+        r"^found +ChatGLM2 official layout, int4, chat format chatglm2 \(no role tokens\)",
+        out,
+        re.MULTILINE,
+    )
+    assert open_checkpoint("run").card.bits == 4
+    code, out, err = renshe("train", "--resume", "--out", "run", "--set", "max_steps=3")
+    assert code == 0, err
+    assert "used as it is" not in out and open_checkpoint("run").card.bits == 4
+
+
+@pytest.mark.parametrize("asked", [("--bits", "8"), ("--set", "quantization_bit=null")])
+def test_a_packed_base_cannot_have_other_bits(
+    renshe: Renshe, chatglm: Path, asked: tuple[str, str]
+) -> None:
+    code, _, err = renshe("train", GOOD, "--base", chatglm, *QUICK, *asked, "--out", "run")
+    assert code == 2
+    assert "this base is stored in int4 and cannot become" in err and "→ --bits 4" in err
+
+
+@pytest.mark.parametrize("asked", [("--bits", "4"), ("--set", "quantization_bit=4")])
+def test_what_was_asked_for_is_not_told(
+    renshe: Renshe, chatglm: Path, asked: tuple[str, str]
+) -> None:
+    code, out, _ = renshe("train", GOOD, "--base", chatglm, *QUICK, *asked, "--out", "run")
+    assert code == 0 and "used as it is" not in out
 
 
 # --- train -------------------------------------------------------------------------------------

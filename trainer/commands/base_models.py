@@ -1,13 +1,14 @@
-"""``bases``: which base models there are, and the command that brings a missing one."""
+"""``bases``: which base models there are, the command that brings one, and what one is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trainer.commands.bilingual import add
+from trainer.errors import BaseModelError
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -21,15 +22,54 @@ def register(app: typer.Typer) -> None:
         "bases",
         bases,
         about=say(
-            zh="列出底座：大小、语言、许可证，装了没有。",
-            en="List the base models: size, languages, licence, and whether they are installed.",
+            zh="列出底座：大小、语言、许可证，装了没有；或者只看一个：认成什么，缺什么。",
+            en="List the base models: size, languages, licence, and whether they are installed; "
+            "or look at one: what it is taken for, and what is wrong with it.",
         ),
-        example="renshe bases\nrenshe train personas/muxue.yaml --base tiny --out run",
+        example="renshe bases\nrenshe bases --inspect ~/chatglm2-6b\n"
+        "renshe train personas/muxue.yaml --base tiny --out run",
     )
 
 
-def bases() -> None:
-    """Print the registry as a table."""
+def bases(
+    inspect: Annotated[
+        str | None,
+        typer.Option(
+            "--inspect",
+            metavar="NAME|PATH",
+            help=say(
+                zh="看这个底座是什么，并检查它的文件；不载入权重",
+                en="Say what this base is and check its files, without loading it.",
+            ),
+        ),
+    ] = None,
+) -> None:
+    """Print the registry as a table, or what one base is."""
+    if inspect is None:
+        _list()
+    else:
+        _inspect(inspect)
+
+
+def _inspect(name: str) -> None:
+    from rich.cells import set_cell_size
+
+    from trainer.commands.screen import console, reporting, show_faults
+
+    with reporting() as report:
+        report(say(zh="读取文件头", en="reading the headers"), 0.0)
+        from trainer.inspect_base import inspect_base
+
+        seen = inspect_base(name)
+    out = console()
+    for heading, value in seen.rows:  # wrapped by the terminal alone, so that all can be copied
+        out.print(set_cell_size(heading, 17) + value, markup=False, soft_wrap=True)
+    if seen.errors:
+        raise BaseModelError(faults=tuple(seen.faults))
+    show_faults(seen.faults, severities=True)
+
+
+def _list() -> None:
     from rich.table import Table
 
     from trainer.bases import EMBEDDED
@@ -60,8 +100,10 @@ def bases() -> None:
         out.print(line, markup=False, soft_wrap=True)
     out.print(
         say(
-            zh="--base 也可以是 Hugging Face 格式的文件夹，或者 .gguf 文件。",
-            en="--base also takes a Hugging Face folder or a .gguf file.",
+            zh="--base 也可以是 ChatGLM2/3 的官方文件夹、Hugging Face 格式的文件夹，"
+            "或者 .gguf 文件。",
+            en="--base also takes an official ChatGLM2/3 folder, a Hugging Face folder or a "
+            ".gguf file.",
         )
     )
 

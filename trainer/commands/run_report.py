@@ -84,6 +84,7 @@ def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
                 en=f"{base.source.name}, bits {bits}, {base.device}",
             ),
         ),
+        *_found(base),
         *unpacked,
         (
             say(zh="数据", en="data"),
@@ -107,6 +108,17 @@ def _figures(run: Run, training_set: TrainingSet) -> list[tuple[str, str]]:
             ),
         ),
     ]
+
+
+def _found(base: Base) -> list[tuple[str, str]]:
+    """Say what a base given by its path was taken for; the registered ones are known."""
+    from trainer.bases import EMBEDDED
+    from trainer.inspect_base import found
+
+    if any(known.name == base.source.name for known in EMBEDDED):
+        return []
+    kind = base.network.config.model_type
+    return [(say(zh="认出", en="found"), found(base.source, kind, base.chat.format.name))]
 
 
 def _overdone(run: Run) -> Fault:

@@ -162,6 +162,7 @@ def train(
         history_column=history_column,
     )
     base = base or (former.base if former else DEFAULT_BASE)
+    settings = _as_stored(settings, base)
     run = _run(base, training_set, settings, out, resume, accept_changes)
     announce(run, training_set)
     outcome = _watched(run, training_set, former.step if former else 0)
@@ -201,6 +202,23 @@ def _settings(
     if bits is None:
         return given
     return given.model_copy(update={"quantization_bit": _parsed_bits(bits)})
+
+
+def _as_stored(settings: TrainConfig, base: str) -> TrainConfig:
+    """Take the bits of a base that is packed already, where the user asked for none."""
+    from trainer.bases import packed_bits
+    from trainer.commands.screen import console
+
+    stored = packed_bits(base)
+    if stored is None or "quantization_bit" in settings.model_fields_set:
+        return settings
+    console().print(
+        say(
+            zh=f"底座的权重已经是 int{stored}：照用，等于 --bits {stored}",
+            en=f"the base is stored in int{stored}: used as it is, as with --bits {stored}",
+        )
+    )
+    return settings.model_copy(update={"quantization_bit": stored})
 
 
 def _parsed_bits(bits: str) -> int | None:
