@@ -1,7 +1,7 @@
 """The trainer's commands: one for each step from a persona's file to talking with it.
 
 ``renshe`` mounts them (see ``bot/cli.py``). In the order in which a newcomer meets them:
-``new``, ``check``, ``schema``, ``compile``, ``bases``, ``train``, ``eval``, ``chat``.
+``new``, ``check``, ``schema``, ``compile``, ``bases``, ``plan``, ``train``, ``eval``, ``chat``.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from trainer.commands import (
     datasets,
     evaluation,
     persona_files,
+    plan,
     training,
 )
 
 
 def register(app: typer.Typer) -> None:
     """Add every command of the trainer to ``app``, worded in the spoken language."""
-    for group in (persona_files, datasets, base_models, training, evaluation, conversation):
+    groups = (persona_files, datasets, base_models, plan, training, evaluation, conversation)
+    for group in groups:
         group.register(app)

@@ -152,7 +152,7 @@ def train(
 ) -> None:
     """Check, load, say what is about to happen, and train."""
     former = _former(out, resume=resume)
-    settings = _settings(former, config, overrides or [], bits)
+    settings = chosen_settings(former, config, overrides or [], bits)
     training_set = _training_set(
         source or _own_data(out, former),
         settings.seed,
@@ -188,7 +188,7 @@ def _former(out: Path, *, resume: bool) -> Card | None:
     return None
 
 
-def _settings(
+def chosen_settings(
     former: Card | None, config: Path | None, overrides: list[str], bits: str | None
 ) -> TrainConfig:
     """Return the settings that are given, over those of the run that goes on."""
