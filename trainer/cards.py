@@ -41,7 +41,7 @@ def card_bytes(card: str) -> int:
         return found * 10**9
     if size := _SIZE.fullmatch(short):
         return round(float(size[1]) * 10**9)
-    near = get_close_matches(short, names, n=1, cutoff=0.5)
+    near = get_close_matches(short, names, n=1, cutoff=0.6)
     like = [name for name in CARDS if near and _MAKER.sub("", name.lower())[:4] == near[0][:4]]
     raise ConfigError(
         say(zh=f"不认识 {card!r} 这种显卡", en=f"there is no card {card!r} in the list"),

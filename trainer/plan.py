@@ -327,23 +327,25 @@ class _Kinds:
 
 
 def _step_peak(base: Base, prefix: Prefix, shape: Shape, config: TrainConfig) -> dict[str, int]:
-    """Go through one batch as :meth:`trainer.head.SampledHead.loss` does, and back."""
     kinds = _Kinds(shape.pre_seq_len + shape.tokens)
     with Allocations(kinds) as made:
-        states = _hidden(base, prefix, shape.rows, shape.tokens, config.gradient_checkpointing)
-        wanted = torch.zeros(shape.targets, dtype=torch.long)
-        states = states.flatten(0, 1)[wanted]
-        kinds.head = True
-        when_back: Any = states.register_hook
-        when_back(lambda _gradient: setattr(kinds, "head", False))
-        words = shape.words + config.head_sample
-        if config.head_sample and words < base.vocabulary:
-            logits = base.logits(states, torch.zeros(words, dtype=torch.long))
-            logits = logits + logits.new_zeros(words)
-        else:
-            logits = base.logits(states)
-        torch.autograd.backward(cross_entropy(logits, wanted, reduction="sum"))
+        torch.autograd.backward(_loss(base, prefix, shape, config, kinds))
     return _parts(made)
+
+
+def _loss(base: Base, prefix: Prefix, shape: Shape, config: TrainConfig, kinds: _Kinds) -> Tensor:
+    """Go through one batch as :meth:`trainer.head.SampledHead.loss` does."""
+    states = _hidden(base, prefix, shape.rows, shape.tokens, config.gradient_checkpointing)
+    wanted = torch.zeros(shape.targets, dtype=torch.long)
+    states = states.flatten(0, 1)[wanted]
+    kinds.head = True
+    when_back: Any = states.register_hook
+    when_back(lambda _gradient: setattr(kinds, "head", False))
+    words = shape.words + config.head_sample
+    if not config.head_sample or words >= base.vocabulary:
+        return cross_entropy(base.logits(states), wanted, reduction="sum")
+    logits = base.logits(states, torch.zeros(words, dtype=torch.long))
+    return cross_entropy(logits + logits.new_zeros(words), wanted, reduction="sum")
 
 
 @torch.no_grad()
