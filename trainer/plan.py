@@ -41,9 +41,9 @@ PROCESS = {"cpu": 380_000_000, "cuda": 600_000_000}
 0.7 MB with sentencepiece's tokenizer (Python, PyTorch 2.13, transformers 5.23, x86-64). On
 CUDA not measured: an allowance for the context and the libraries' workspaces."""
 
-TOKENIZER_WORD = 1_800
-"""Bytes a word while transformers loads a tokenizer; measured with 262,144 words. Such a
-tokenizer is in the process's memory, never on a card."""
+TOKENIZER_WORD = 1_330
+"""Bytes a word that a tokenizer of transformers takes; measured with 262,144 words. It is in
+the process's memory, never on a card; sentencepiece's own takes far less."""
 
 WORDS = 2_000
 """Different words that a persona's data is taken to have where there is no data to count."""
