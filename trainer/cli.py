@@ -1,7 +1,7 @@
 """The trainer's commands: one for each step from a persona's file to talking with it.
 
 ``renshe`` mounts them (see ``bot/cli.py``). In the order in which a newcomer meets them:
-``new``, ``check``, ``schema``, ``compile``, ``bases``, ``train``, ``eval``, ``chat``,
+``new``, ``check``, ``schema``, ``compile``, ``bases``, ``plan``, ``train``, ``eval``, ``chat``,
 ``prefix``.
 """
 
@@ -15,6 +15,7 @@ from trainer.commands import (
     datasets,
     evaluation,
     persona_files,
+    plan,
     prefixes,
     training,
 )
@@ -26,6 +27,7 @@ def register(app: typer.Typer) -> None:
         persona_files,
         datasets,
         base_models,
+        plan,
         training,
         evaluation,
         conversation,

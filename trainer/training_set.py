@@ -100,15 +100,32 @@ def _complete(dataset: Dataset) -> TrainingSet:
 
 
 def _foreign(folder: Path, persona: Path | str | None, columns: Columns) -> TrainingSet:
-    """Make a dataset of ``train.json`` and ``dev.json`` as another tool wrote them."""
     train_file, dev_file = (folder / name for name in DATA_FILES)
     if not train_file.is_file():
         raise _no_data(folder)
+    return load_files(train_file, dev_file if dev_file.is_file() else None, persona, columns)
+
+
+def load_files(
+    train_file: Path, dev_file: Path | None, persona: Path | str | None, columns: Columns
+) -> TrainingSet:
+    """Read data as another tool wrote it.
+
+    Args:
+        train_file: what is taught.
+        dev_file: what is kept for evaluation, if there is any.
+        persona: the file of the persona whose data it is.
+        columns: their names.
+
+    Raises:
+        SourceError: the persona is wrong.
+        DatasetError: the data is wrong, or is missing its persona.
+    """
     if persona is None:
-        raise _whose(folder)
+        raise _whose(train_file.parent)
     owner = load_persona(persona)
     train = _read(train_file, columns)
-    dev = _read(dev_file, columns) if dev_file.is_file() else ()
+    dev = _read(dev_file, columns) if dev_file else ()
     manifest = Manifest(
         persona=owner,
         persona_digest=owner.digest(),

@@ -7,7 +7,7 @@ does not come back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +21,7 @@ from trainer.language import say
 if TYPE_CHECKING:
     from trainer.checkpoint import Card
     from trainer.config import TrainConfig
+    from trainer.official_script import OfficialScript
     from trainer.train import Outcome, Progress, Run
     from trainer.training_set import TrainingSet
 
@@ -42,17 +43,12 @@ def register(app: typer.Typer) -> None:
         ),
         example="renshe train personas/muxue.yaml --base tiny --bits 8 --out run\n"
         "renshe train personas/muxue.yaml --out run2 --set max_steps=400 --set seed=1\n"
+        "renshe train --like train.sh --base chatglm2-6b --persona persona.yaml\n"
         "renshe train --resume --out run",
     )
 
 
 def train(
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="RUN", help=say(zh="检查点写到这个文件夹", en="Where checkpoints are written.")
-        ),
-    ],
     source: Annotated[
         Path | None,
         typer.Argument(
@@ -60,6 +56,17 @@ def train(
             help=say(
                 zh="人设文件，或编译好的文件夹，或放着 train.json 的文件夹",
                 en="A persona file, a compiled folder, or a folder with a train.json.",
+            ),
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help=say(
+                zh="检查点写到这个文件夹（必填，除非 --like 的脚本里有 --output_dir）",
+                en="Where checkpoints are written. Required, unless the script of --like has "
+                "--output_dir.",
             ),
         ),
     ] = None,
@@ -93,6 +100,17 @@ def train(
             "--set",
             metavar="KEY=VALUE",
             help=say(zh="改一项设置，可以写多次", en="Change one setting; may be repeated."),
+        ),
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TRAIN.SH",
+            help=say(
+                zh="照官方 ptuning 脚本的参数训练；- 从标准输入读。明写的选项优先",
+                en="Train as an official ptuning script says; - reads standard input. Options that "
+                "are given win.",
+            ),
         ),
     ] = None,
     resume: Annotated[
@@ -151,17 +169,25 @@ def train(
     ] = None,
 ) -> None:
     """Check, load, say what is about to happen, and train."""
+    columns = {
+        "prompt_column": prompt_column,
+        "response_column": response_column,
+        "history_column": history_column,
+    }
+    named = {"source": source, "base": base, "out": out, **columns}
+    options = {name for name, value in named.items() if value is not None}
+    script = _script(like, options, config, overrides or [], bits, resume=resume) if like else None
+    out = out or (script and script.out) or _no_out()
     former = _former(out, resume=resume)
-    settings = _settings(former, config, overrides or [], bits)
-    training_set = _training_set(
-        source or _own_data(out, former),
-        settings.seed,
-        persona=persona,
-        prompt_column=prompt_column,
-        response_column=response_column,
-        history_column=history_column,
-    )
-    base = base or (former.base if former else DEFAULT_BASE)
+    if script:
+        _tell(script.lines())
+    under = former.settings if former else script.config if script else None
+    settings = chosen_settings(under, config, overrides or [], bits)
+    training_set = script.training_set(persona, columns) if script else None
+    if training_set is None:
+        own = source or _own_data(out, former)
+        training_set = _training_set(own, settings.seed, persona=persona, **columns)
+    base = base or (script and script.base) or (former.base if former else DEFAULT_BASE)
     settings = _as_stored(settings, base)
     run = _run(base, training_set, settings, out, resume, accept_changes)
     announce(run, training_set)
@@ -169,6 +195,46 @@ def train(
     tell_outcome(run, outcome)
     if outcome.reason == "interrupted":
         raise typer.Exit(INTERRUPTED)
+
+
+def _script(
+    like: str,
+    options: set[str],
+    config: Path | None,
+    overrides: list[str],
+    bits: str | None,
+    *,
+    resume: bool,
+) -> OfficialScript:
+    """Read the script that ``--like`` names; whatever else is given wins over it."""
+    from trainer.official_script import open_script
+
+    if resume:
+        raise ConfigError(
+            say(
+                zh="接着练的一次训练有自己的设置，不能再照脚本",
+                en="a run that goes on has its own settings and takes no script",
+            ),
+            fix=say(zh="去掉 --like", en="leave out --like"),
+            code="like-resume",
+        )
+    given = chosen_settings(None, config, overrides, bits).model_fields_set
+    return open_script(like, {*options, *given})
+
+
+def _no_out() -> Path:
+    raise ConfigError(
+        say(zh="没有说检查点写到哪里", en="nothing says where checkpoints are written"),
+        fix="--out run",
+        code="no-out",
+    )
+
+
+def _tell(lines: Iterator[str]) -> None:
+    from trainer.commands.screen import console
+
+    for line in lines:
+        console().print(line, markup=False, soft_wrap=True)
 
 
 def _former(out: Path, *, resume: bool) -> Card | None:
@@ -189,16 +255,16 @@ def _former(out: Path, *, resume: bool) -> Card | None:
     return None
 
 
-def _settings(
-    former: Card | None, config: Path | None, overrides: list[str], bits: str | None
+def chosen_settings(
+    under: TrainConfig | None, config: Path | None, overrides: list[str], bits: str | None
 ) -> TrainConfig:
-    """Return the settings that are given, over those of the run that goes on."""
+    """Return the settings that are given, over those of a former run or a script."""
     from trainer.config import load_config
 
     given = load_config(config, overrides)
-    if former:
+    if under:
         changes = {name: getattr(given, name) for name in given.model_fields_set}
-        given = former.settings.model_copy(update=changes)
+        given = under.model_copy(update=changes)
     if bits is None:
         return given
     return given.model_copy(update={"quantization_bit": _parsed_bits(bits)})
