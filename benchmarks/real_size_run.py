@@ -6,6 +6,7 @@ import resource
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.measure import report
@@ -15,7 +16,7 @@ from trainer.dataset import compile_persona
 from trainer.example import Example
 from trainer.model import load_base
 from trainer.persona import load_persona
-from trainer.plan import memory
+from trainer.plan import longest, memory
 from trainer.train import Progress, Run
 
 SOURCE, TARGET, PREFIX = 64, 128, 128
@@ -44,12 +45,19 @@ def main() -> None:
     persona = load_persona(Path("personas/muxue.yaml"))
     example = _example(base.chat)
     dataset = compile_persona(persona)
-    only = type(dataset)(**{**vars(dataset), "train": (example,) * STEPS, "dev": ()})
+    only = replace(dataset, train=(example,) * STEPS, dev=())
     lines: list[Progress] = []
     with tempfile.TemporaryDirectory() as runs:
         run = Run(base, persona, only, "", config, Path(runs) / "run")
         run.train(lines.append)
-    account = memory(base.network.config, 4, config, device="cpu", stored_half=True)
+    account = memory(
+        base.network.config,
+        4,
+        config,
+        device="cpu",
+        stored_half=True,
+        shape=replace(longest(config), dev=0),
+    )
     report(
         {
             "load_seconds": loaded,

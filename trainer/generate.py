@@ -175,7 +175,7 @@ def _shared(prompts: Sequence[Sequence[int]]) -> int:
     """Return how many first ids all prompts share, where reading them once is worth it."""
     if len(prompts) < 2:
         return 0
-    first, last = min(prompts), max(prompts)
+    first, last = min(map(list, prompts)), max(map(list, prompts))
     shared = 0
     while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
         shared += 1

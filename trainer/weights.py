@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from trainer.bases import pointer_fault
 from trainer.errors import BaseModelError, Fault
@@ -288,8 +289,15 @@ class HalfLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[..., hidden]`` to ``[..., vocabulary]`` in the type of ``x``."""
         weight: Any = self.weight
-        parts = [nn.functional.linear(x, rows.to(x.dtype)) for rows in weight.split(_CHUNK)]
-        return torch.cat(parts, dim=-1)
+        # The backward pass widens again: kept, the wide rows are twice the stored table.
+        return torch.cat(
+            [checkpoint(_widened, x, rows, use_reentrant=False) for rows in weight.split(_CHUNK)],
+            dim=-1,
+        )
+
+
+def _widened(x: Tensor, rows: Tensor) -> Tensor:
+    return nn.functional.linear(x, rows.to(x.dtype))
 
 
 def stream_weights(
