@@ -17,7 +17,10 @@ class Engine(Protocol):
         """Who answers."""
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
-        """Answer the last message; yields the reply so far each time it has grown.
+        """Answer the last message; yields the reply so far each time it has changed.
+
+        Mostly it has grown. Where a guard threw a reply away it begins anew, and may be empty
+        in the end. The last one is the reply.
 
         Closing the iterator ends the reply. Whatever of a long history the model cannot
         see is left out here, never by the caller.

@@ -3,7 +3,8 @@
 A model serves one step at a time: two at once would each take more than twice as long.
 So the lock is held for a step and not for a whole reply. Visitors take turns word by
 word and both see their reply grow, and a reply that nobody reads to its end (a closed
-browser tab) holds nothing.
+browser tab) holds nothing. The guard stands outside the lock: what it holds back costs the
+others no more than what it passes on.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from itertools import count
 from pathlib import Path
 
 from trainer.chat import Message
-from trainer.generate import Sampling, stream_reply
+from trainer.generate import Sampling
+from trainer.guard import Counts, Guard, unguarded
 from trainer.model import Base, Tuned, load_tuned
 from trainer.persona import Persona
 
@@ -33,6 +35,8 @@ class TunedEngine:
 
     def __init__(self, tuned: Tuned, sampling: Sampling | None = None) -> None:
         self._tuned = tuned
+        self._unguarded = unguarded(tuned)
+        self._guard = Guard(tuned.card.persona, self._draw)
         self._sampling = sampling or Sampling()
         self._draws = count(self._sampling.seed)
         self._turn = threading.Lock()
@@ -48,12 +52,24 @@ class TunedEngine:
         """The base that answers."""
         return self._tuned.base
 
+    @property
+    def counts(self) -> Counts:
+        """What the guard did so far."""
+        return self._guard.counts
+
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """See :meth:`bot.engine.Engine.stream`."""
         with self._turn:
             sampling = replace(self._sampling, seed=next(self._draws))
-            window = self._tuned.window(messages, reserve=sampling.max_new_tokens)
-        replies = stream_reply(self._tuned.base, self._tuned.prefix, window, sampling=sampling)
+        for reply in self._guard.stream(messages, sampling):
+            if self._stopped.is_set():
+                return
+            yield reply
+
+    def _draw(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
+        """Answer unguarded, a step a turn."""
+        with self._turn:
+            replies = self._unguarded(messages, sampling)
         while not self._stopped.is_set():
             with self._turn:
                 reply = next(replies, None)

@@ -113,6 +113,30 @@ def test_a_client_sees_the_reply_grow(address: str, parrot: Parrot) -> None:
     other.close()
 
 
+def test_a_reply_that_begins_anew_takes_the_place_of_the_former(
+    address: str, parrot: Parrot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradio_client import Client
+
+    said = iter([["我是", "我是一", "咱", "咱是沐雪"], ["嗯"], ["我", ""], ["好"]])
+
+    def stream(messages: Sequence[Message]) -> Iterator[str]:
+        parrot.heard.append(list(messages))
+        yield from next(said)
+
+    monkeypatch.setattr(parrot, "stream", stream)
+    client = Client(address, verbose=False, download_files=False)
+    assert client.predict("你是谁", api_name="/chat") == "咱是沐雪"
+    assert client.predict("真的吗", api_name="/chat") == "嗯"
+    assert [message.text for message in parrot.heard[1]] == ["你是谁", "咱是沐雪", "真的吗"]
+    # A reply that was taken back leaves no round behind.
+    assert client.predict("然后呢", api_name="/chat") == ""
+    client.predict("在吗", api_name="/chat")
+    said_before = [message.text for message in parrot.heard[3]]
+    assert said_before == ["你是谁", "咱是沐雪", "真的吗", "嗯", "在吗"]
+    client.close()
+
+
 def test_the_page_loads_nothing_from_elsewhere(address: str) -> None:
     with urllib.request.urlopen(address) as answer:
         page = answer.read().decode()

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,11 @@ import pytest
 
 from bot.cli import main
 from bot.engine import Engine
-from bot.engine import tuned as tuned_engine
 from bot.engine.tuned import TunedEngine, load_engine
 from trainer.chat import Message
 from trainer.errors import CheckpointError
 from trainer.generate import Sampling, stream_reply
+from trainer.guard import Counts
 from trainer.model import Tuned, load_tuned
 from trainer.persona import load_persona
 
@@ -43,12 +44,13 @@ def test_it_answers_as_the_tuned_model_does(tuned: Tuned, engine: TunedEngine) -
     assert answering.persona == load_persona(GOOD) and engine.base is tuned.base
     replies = list(answering.stream(HELLO))
     sampling = Sampling(max_new_tokens=12)
-    assert replies == list(stream_reply(tuned.base, tuned.prefix, HELLO, sampling=sampling))
+    whole = list(stream_reply(tuned.base, tuned.prefix, HELLO, sampling=sampling))[-1]
+    assert replies[-1] == whole and all(whole.startswith(reply) for reply in replies)
     assert len(replies) > 2 and [len(reply) for reply in replies] == sorted(map(len, replies))
 
 
 def test_a_long_talk_is_cut_to_what_was_trained(
-    tuned: Tuned, engine: TunedEngine, monkeypatch: pytest.MonkeyPatch
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Sequence[Message]] = []
 
@@ -56,10 +58,73 @@ def test_a_long_talk_is_cut_to_what_was_trained(
         seen.append(messages)
         yield "嗯"
 
-    monkeypatch.setattr(tuned_engine, "stream_reply", note)
+    monkeypatch.setattr("trainer.generate.stream_reply", note)
     talk = [Message("user", "一"), Message("assistant", "二")] * 3 + [*HELLO]
-    assert last(engine.stream(talk)) == "嗯"
+    assert last(TunedEngine(tuned).stream(talk)) == "嗯"
     assert tuned.card.depth == 1 and seen == [HELLO]
+
+
+class Drawings:
+    """Stands in for the model: each drawing says the next text, letter by letter."""
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+        self.drawn = 0
+
+    def __call__(self, *_: Any, **__: Any) -> Iterator[str]:
+        text = self.texts.pop(0)
+        for end in range(1, len(text) + 1):
+            self.drawn += 1
+            yield text[:end]
+
+
+def test_a_leak_is_never_shown(tuned: Tuned, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = Drawings("我是ChatGLM呀", "咱是沐雪", *["语言模型呀"] * 3)
+    monkeypatch.setattr("trainer.generate.stream_reply", drawings)
+    engine = TunedEngine(tuned)
+    assert list(engine.stream(HELLO)) == ["我", "我是", "咱", "咱是", "咱是沐", "咱是沐雪"]
+    assert last(engine.stream(HELLO)) == "咱没听懂啦"
+    assert engine.counts == Counts(asked=2, redrawn=3, replaced=1, withheld=8 + 15)
+
+
+def test_what_is_held_back_does_not_hold_others_up(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reply that shows nothing for long leaves its turn to the others all the same."""
+    at_work, go_on = threading.Event(), threading.Event()
+
+    def draw(_base: Any, _prefix: Any, messages: Sequence[Message], **_: Any) -> Iterator[str]:
+        if messages != HELLO:
+            yield "嗯"
+            return
+        yield "语"  # held back
+        at_work.set()
+        while not go_on.is_set():
+            time.sleep(0.01)
+            yield "语言"
+
+    monkeypatch.setattr("trainer.generate.stream_reply", draw)
+    engine = TunedEngine(tuned)
+    held = threading.Thread(target=lambda: last(engine.stream(HELLO)))
+    held.start()
+    assert at_work.wait(timeout=60)
+    assert last(engine.stream([Message("user", "在吗")])) == "嗯"
+    go_on.set()
+    held.join(timeout=60)
+    assert not held.is_alive()
+
+
+def test_stopping_shows_nothing_of_what_was_held_back(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawings = Drawings("咱爱语言课", "", "")
+    monkeypatch.setattr("trainer.generate.stream_reply", drawings)
+    engine = TunedEngine(tuned)
+    going = engine.stream(HELLO)
+    assert [next(going), next(going)] == ["咱", "咱爱"]
+    drawn = drawings.drawn
+    engine.stop()
+    assert list(going) == [] and drawings.drawn == drawn
 
 
 def test_each_reply_draws_anew(tuned: Tuned) -> None:

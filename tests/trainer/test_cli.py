@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from bot.cli import main
 from trainer import bases
+from trainer.chat import Message
 from trainer.checkpoint import open_checkpoint
 from trainer.dataset_files import DATA_FILES, MANIFEST, read_dataset
 from trainer.persona import load_persona
@@ -497,23 +498,29 @@ def test_a_folder_without_a_run_is_refused(renshe: Renshe, command: str) -> None
 
 
 class Replies:
-    """Stands in for the model: says how many rounds it sees, word by word."""
+    """Stands in for the model: says ``says``, or which reply it is, word by word."""
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.heat: list[float] = []
         self.seeds: list[int] = []
+        self.says: list[str] = []
         self.interrupt_after = 10**6
 
     def __call__(self, base, prefix, messages, *, sampling) -> Iterator[str]:  # type: ignore[no-untyped-def]
         self.asked.append([message.text for message in messages])
         self.heat.append(sampling.temperature)
         self.seeds.append(sampling.seed)
-        words = f"reply {len(self.asked)} of mine".split()
+        text = self.says.pop(0) if self.says else f"reply {len(self.asked)} of mine"
+        words = text.split()
         for count in range(1, len(words) + 1):
             if count > self.interrupt_after:
                 raise KeyboardInterrupt
             yield " ".join(words[:count])
+
+
+def unlimited(_tuned: object, messages: Sequence[Message], reserve: int) -> Sequence[Message]:
+    return messages
 
 
 @pytest.fixture
@@ -540,7 +547,7 @@ def test_a_talk_is_remembered(
     renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The window of a persona is as deep as it was trained: here one round.
-    monkeypatch.setattr("trainer.model.Tuned.window", lambda self, messages: tuple(messages))
+    monkeypatch.setattr("trainer.model.Tuned.window", unlimited)
     type_in(monkeypatch, "one", "", "  two ", "/undo", "three", "/retry", "/reset", "four", "/exit")
     code, out, _ = renshe("chat", trained)
     assert code == 0
@@ -568,12 +575,54 @@ def test_the_commands_explain_themselves(
 def test_ctrl_c_stops_a_reply_and_not_the_talk(
     renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.model.Tuned.window", lambda self, messages: tuple(messages))
+    monkeypatch.setattr("trainer.model.Tuned.window", unlimited)
     replies.interrupt_after = 2
     type_in(monkeypatch, "one", "two")
     code, out, _ = renshe("chat", trained)
-    assert code == 0 and "reply 1 … (stopped)" in out
-    assert replies.asked[1] == ["one", "reply 1", "two"]
+    # Its last letter was still held back.
+    assert code == 0 and "reply  … (stopped)" in out
+    assert replies.asked[1] == ["one", "reply", "two"]
+
+
+def test_a_reply_that_leaks_is_begun_anew_on_a_line_of_its_own(
+    renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.model.Tuned.window", unlimited)
+    replies.says = ["我 是 语言模型 吗 嗯", "在下 沐雪"]
+    type_in(monkeypatch, "one", "two")
+    code, out, err = renshe("chat", trained)
+    assert code == 0 and "语言" not in out
+    assert "沐雪: 我 是  … (says it anew)\n沐雪: 在下 沐雪\n" in out
+    assert replies.asked == [["one"], ["one"], ["one", "在下 沐雪", "two"]]
+    assert "leak guard: 2 replies, 1 drawn again\n" in err
+
+
+def test_a_reply_that_leaks_again_and_again_becomes_a_fallback_line(
+    renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies.says = ["语言模型 啦"] * 3
+    type_in(monkeypatch, "one")
+    code, out, err = renshe("--lang", "zh", "chat", trained)
+    assert code == 0 and out == "沐雪: 咱没听懂啦\n"
+    assert "露馅检查：1 句回答，重说 2 次，改说台词 1 次\n" in err
+
+
+def test_a_guard_with_nothing_to_do_says_nothing(
+    renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    type_in(monkeypatch, "one")
+    assert "guard" not in renshe("chat", trained)[2]
+
+
+def test_without_guard_leaks_are_shown_and_remembered(
+    renshe: Renshe, trained: Path, replies: Replies, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.model.Tuned.window", unlimited)
+    replies.says = ["我是 语言模型 啦"]
+    type_in(monkeypatch, "one", "two")
+    code, out, err = renshe("chat", trained, "--no-guard")
+    assert code == 0 and "沐雪: 我是 语言模型 啦\n" in out and "guard" not in err
+    assert replies.asked == [["one"], ["one", "我是 语言模型 啦", "two"]]
 
 
 def test_a_question_without_a_reply_is_forgotten(

@@ -18,14 +18,12 @@ import typer
 
 from trainer.chat import Message
 from trainer.commands.bilingual import add
+from trainer.guard import RETRY_TEMPERATURE, Counts, Draw
 from trainer.language import say
 
 if TYPE_CHECKING:
     from trainer.generate import Sampling
-    from trainer.model import Tuned
-
-RETRY_TEMPERATURE = 0.7
-"""Greedy decoding would only say the same again."""
+    from trainer.persona import Persona
 
 
 def register(app: typer.Typer) -> None:
@@ -64,6 +62,16 @@ def chat(
         ),
     ] = 0.0,
     seed: Annotated[int, typer.Option(help=say(zh="抽样的种子", en="Seed of the sampling."))] = 0,
+    no_guard: Annotated[
+        bool,
+        typer.Option(
+            "--no-guard",
+            help=say(
+                zh="露馅的话也照样显示、照样记住，给开发的人看",
+                en="Show and remember leaks too, for whoever works on the model.",
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Load the run and talk until the user leaves."""
     from trainer.commands.run_report import tell_backend
@@ -72,11 +80,18 @@ def chat(
     with reporting() as report:
         report(say(zh="准备", en="getting ready"), 0.0)
         from trainer.generate import Sampling
+        from trainer.guard import guarded, unguarded
         from trainer.model import load_tuned
 
         tuned = load_tuned(run, report=report)
     tell_backend(tuned.base)
-    Talk(tuned, Sampling(temperature=temperature, seed=seed)).run()
+    persona, sampling = tuned.card.persona, Sampling(temperature=temperature, seed=seed)
+    if no_guard:
+        Talk(persona, unguarded(tuned), sampling).run()
+        return
+    guard = guarded(tuned)
+    Talk(persona, guard.stream, sampling).run()
+    _tell(guard.counts)
 
 
 @dataclass
@@ -84,20 +99,21 @@ class Talk:
     """One conversation with one tuned persona.
 
     Attributes:
-        tuned: who answers.
+        persona: who answers.
+        answer: streams its replies.
         sampling: how its words are chosen; each reply draws anew.
         messages: what was said, user and assistant in turn.
     """
 
-    tuned: Tuned
+    persona: Persona
+    answer: Draw
     sampling: Sampling
     messages: list[Message] = field(default_factory=list)
 
     def run(self) -> None:
         """Read lines until the end of the input or ``/exit``."""
-        persona = self.tuned.card.persona
-        if persona.greeting:
-            typer.echo(f"{persona.name}: {persona.greeting}")
+        if self.persona.greeting:
+            typer.echo(f"{self.persona.name}: {self.persona.greeting}")
         for line in _lines():
             if line == "/exit":
                 break
@@ -145,12 +161,8 @@ class Talk:
 
     def _answer(self, sampling: Sampling) -> None:
         """Stream the reply; what was said when it was stopped stays said."""
-        from trainer.generate import stream_reply
-
         self.sampling = replace(self.sampling, seed=self.sampling.seed + 1)
-        window = self.tuned.window(self.messages)
-        replies = stream_reply(self.tuned.base, self.tuned.prefix, window, sampling=sampling)
-        reply = _shown(self.tuned.card.persona.name, replies)
+        reply = _shown(self.persona.name, self.answer(self.messages, sampling))
         if reply:
             self.messages.append(Message("assistant", reply))
         else:
@@ -159,17 +171,43 @@ class Talk:
 
 
 def _shown(name: str, replies: Iterator[str]) -> str:
-    """Print a reply as it grows and return it; Ctrl-C ends it."""
+    """Print a reply as it grows and return it; Ctrl-C ends it.
+
+    What is on the screen stays there, so a reply that begins anew takes a new line.
+    """
     reply = ""
     typer.echo(f"{name}: ", nl=False)
     try:
         for reply_so_far in replies:
+            if not reply_so_far.startswith(reply):
+                typer.echo(say(zh=" ……（重新说）", en=" … (says it anew)"))
+                typer.echo(f"{name}: ", nl=False)
+                reply = ""
             typer.echo(reply_so_far[len(reply) :], nl=False)
             reply = reply_so_far
     except KeyboardInterrupt:
         typer.echo(say(zh=" ……（停下了）", en=" … (stopped)"), nl=False)
     typer.echo()
-    return reply
+    return reply.rstrip()
+
+
+def _tell(counts: Counts) -> None:
+    """Say what the guard did, if anything; beside the talk, not in it."""
+    from trainer.commands.screen import console
+
+    done = [
+        (counts.redrawn, say(zh="重说 {} 次", en="{} drawn again")),
+        (counts.replaced, say(zh="改说台词 {} 次", en="{} replaced by a fallback line")),
+        (counts.shortened, say(zh="截短 {} 次", en="{} cut short")),
+        (counts.dropped, say(zh="不给它看的旧对话 {} 轮", en="{} old rounds kept from the model")),
+    ]
+    told = say(zh="，", en=", ").join(text.format(number) for number, text in done if number)
+    if told:
+        line = say(
+            zh=f"露馅检查：{counts.asked} 句回答，{told}",
+            en=f"leak guard: {counts.asked} replies, {told}",
+        )
+        console(errors=True).print(line, style="dim", markup=False, soft_wrap=True)
 
 
 def _lines() -> Iterator[str]:
