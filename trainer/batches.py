@@ -1,8 +1,9 @@
-"""From examples to tensors: conversations, length buckets, padding.
+"""From examples to tensors: lessons, packing, trees.
 
-Two things decide how fast a small machine trains: padding computes nothing, so
-conversations of like length go together; and a conversation of several rounds trains
-several depths for the tokens of one, so questions may be put in a row.
+Two things decide how fast a small machine trains: padding computes nothing, so examples
+are packed into one sequence instead; and history is read for the sake of one reply, so
+the examples that share a history share its tokens. Such a sequence is a tree: a trunk
+that all see, and a branch for each example that no other sees.
 
 Everything is a function of the examples, the settings and the number of the epoch,
 never of what ran before: that is what lets a resumed run go on to the same weights.
@@ -23,57 +24,122 @@ from trainer.errors import DatasetError
 from trainer.example import Example
 from trainer.language import say
 
-_BUCKET = 8
-"""Batches' worth of conversations that are sorted by length together."""
-
 
 @dataclass(frozen=True)
 class Batch:
-    """Right-padded sequences.
+    """Sequences, each a tree: what its examples share is the trunk, each has a branch.
 
     Attributes:
         ids: ``[batch, length]``.
         real: ``[batch, length]`` bool, false on padding.
         targets: ``[batch, length]``, :data:`trainer.chat.IGNORE` where there is no loss.
+        where: ``[batch, length]`` positions behind the prefix.
+        branches: ``[batch, length]``, 0 on the trunk.
     """
 
     ids: Tensor
     real: Tensor
     targets: Tensor
+    where: Tensor
+    branches: Tensor
 
 
-def collate(rows: Sequence[Encoded], device: torch.device) -> Batch:
-    """Pad ``rows`` to the longest of them."""
-    longest = max(len(row.ids) for row in rows)
+def collate(rows: Sequence[Encoded], device: torch.device, *, anchored: bool = True) -> Batch:
+    """Pack ``rows`` into as few sequences as their room allows, sharing their histories.
 
-    def padded(values: list[int], filler: int) -> list[int]:
-        return values + [filler] * (longest - len(values))
+    Args:
+        rows: encoded examples.
+        device: of the tensors.
+        anchored: every last round stands where round one does.
+    """
+    trees: list[_Tree] = []
+    for row in rows:
+        if not trees or not trees[-1].takes(row):
+            trees.append(_Tree(row, anchored=anchored))
+        trees[-1].add(row)
+    longest = max(len(tree.ids) for tree in trees)
 
+    def padded(name: str, filler: int) -> Tensor:
+        lists = [getattr(tree, name) for tree in trees]
+        filled = [values + [filler] * (longest - len(values)) for values in lists]
+        return torch.tensor(filled, device=device)
+
+    real = [[True] * len(tree.ids) + [False] * (longest - len(tree.ids)) for tree in trees]
     return Batch(
-        torch.tensor([padded(row.ids, 0) for row in rows], device=device),
-        torch.tensor([padded([1] * len(row.ids), 0) for row in rows], device=device).bool(),
-        torch.tensor([padded(row.targets, IGNORE) for row in rows], device=device),
+        padded("ids", 0),
+        torch.tensor(real, device=device),
+        padded("targets", IGNORE),
+        padded("where", 0),
+        padded("branches", 0),
     )
+
+
+class _Tree:
+    """A sequence that grows by one example after the other.
+
+    The trunk is the history that its first example has; who shares it adds what follows.
+    """
+
+    def __init__(self, first: Encoded, *, anchored: bool) -> None:
+        self._anchored = anchored
+        self._history = first.history
+        # A history that is taught as well belongs to its own example alone.
+        shared = first.history and set(first.targets[: first.history]) == {IGNORE}
+        self._trunk = first.ids[: first.history] if shared else []
+        self.ids = list(self._trunk)
+        self.targets = [IGNORE] * len(self._trunk)
+        self.where = [self._place(first, index) for index in range(len(self._trunk))]
+        self.branches = [0] * len(self._trunk)
+
+    def takes(self, row: Encoded) -> bool:
+        trunk = len(self._trunk)
+        fits = len(self.ids) + len(row.ids) - trunk <= PACKED
+        return fits and (not trunk or self._shares(row))
+
+    def add(self, row: Encoded) -> None:
+        trunk = len(self._trunk)
+        branch = max(self.branches, default=0) + 1
+        self.ids += row.ids[trunk:]
+        self.targets += row.targets[trunk:]
+        self.where += [self._place(row, index) for index in range(trunk, len(row.ids))]
+        self.branches += [branch] * (len(row.ids) - trunk)
+
+    def _shares(self, row: Encoded) -> bool:
+        trunk = len(self._trunk)
+        return row.history == self._history and row.ids[:trunk] == self._trunk
+
+    def _place(self, row: Encoded, index: int) -> int:
+        return index - row.history if self._anchored else index
+
+
+PACKED = 768
+"""Tokens up to which examples go into one sequence: attention is the square of its length."""
 
 
 def epoch_batches(
     examples: Sequence[Example], chat: Chat, config: TrainConfig, epoch: int
 ) -> list[list[Encoded]]:
-    """Return the batches of one epoch, in an order drawn from the seed and the epoch.
+    """Return the batches of one epoch: round one, then what has a history, each shuffled.
+
+    Examples with the same history go together, so that it is read once for all of them.
 
     Raises:
         DatasetError: if an example does not fit the settings.
     """
     draw = random.Random(f"{config.seed}/{epoch}")
-    talks = list(_conversations(examples, config.rounds_per_example, draw))
-    rows = [row for talk in talks for row in encode_example(chat, talk, config)]
+    rows = [row for e in examples for row in encode_example(chat, e.messages, config)]
+    draw.shuffle(rows)
+    groups: dict[tuple[int, ...], list[Encoded]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.ids[: row.history]), []).append(row)
     size = config.per_device_train_batch_size
-    batches = []
-    for bucket in _chunks(rows, size * _BUCKET):
-        bucket.sort(key=lambda row: len(row.ids))
-        batches += list(_chunks(bucket, size))
+    chunks = [chunk for group in groups.values() for chunk in _chunks(group, size)]
+    whole = [chunk for chunk in chunks if len(chunk) == size]
+    rest = [row for chunk in chunks if len(chunk) < size for row in chunk]
+    batches = [*whole, *_chunks(rest, size)]
     draw.shuffle(batches)
-    return batches
+    # Round one first: what is known already is then only to be held on to, after other talk.
+    return sorted(batches, key=lambda batch: any(row.history for row in batch))
 
 
 def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> list[Encoded]:
@@ -100,20 +166,6 @@ def _encode(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> Enc
     if source(kept) > config.max_source_length:
         raise _too_long(kept[0].text, source(kept), "max_source_length")
     return chat.encode(kept, prefixed=True)
-
-
-def _conversations(
-    examples: Sequence[Example], rounds: int, draw: random.Random
-) -> Iterator[tuple[Message, ...]]:
-    """Yield conversations of 1 to ``rounds`` pairs, and the longer examples as they are."""
-    order = list(examples)
-    draw.shuffle(order)
-    pairs = [example for example in order if len(example.messages) == 2]
-    yield from (example.messages for example in order if len(example.messages) > 2)
-    while pairs:
-        count = draw.randint(1, rounds)
-        taken, pairs = pairs[:count], pairs[count:]
-        yield tuple(message for example in taken for message in example.messages)
 
 
 def _chunks(items: list[Encoded], size: int) -> Iterator[list[Encoded]]:

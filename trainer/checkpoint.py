@@ -57,6 +57,8 @@ class Card(BaseModel):
     """Positions in the prefix."""
     depth: int
     """Most rounds in a training conversation; serving shows the model no more."""
+    anchored: bool = True
+    """The last round stood where round one stands, however much was said before it."""
     settings: TrainConfig
     """All settings of the run."""
     persona: Persona

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,10 +25,10 @@ class TrainConfig(BaseModel):
 
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
-    max_steps: int = Field(340, ge=1)
-    """How many times the prefix is updated."""
-    per_device_train_batch_size: int = Field(4, ge=1)
-    """Conversations in a batch: more is steadier, slower, and takes more memory."""
+    max_steps: int | None = Field(None, ge=1)
+    """Updates of the prefix; by default one pass over a mix, nine over other data."""
+    per_device_train_batch_size: int = Field(8, ge=1)
+    """Replies taught in a batch: more is steadier, slower, and takes more memory."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Batches before each update: a larger batch without its memory."""
     pre_seq_len: int | None = Field(None, ge=1)
@@ -39,8 +39,6 @@ class TrainConfig(BaseModel):
     """Most tokens before the last reply; whole oldest rounds are dropped beyond it."""
     max_target_length: int = Field(512, ge=1)
     """Most tokens in a reply; a longer one is refused, not cut."""
-    rounds_per_example: int = Field(1, ge=1, le=32)
-    """Up to so many questions are put in one conversation, so that depth is trained too."""
     warmup_steps: int = Field(20, ge=0)
     """Updates over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(1.0, gt=0)
@@ -55,7 +53,7 @@ class TrainConfig(BaseModel):
     """Keep only each layer's input and compute the rest again: less memory, a third more time."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(170, ge=1)
+    save_steps: int = Field(100, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
     early_stopping_patience: int = Field(0, ge=0)
     """Stop after so many checkpoints without a better dev loss; 0 never stops early."""
@@ -69,7 +67,36 @@ class TrainConfig(BaseModel):
     """Of the order of the data, the sampled words and a random prefix."""
 
 
+def settled(config: TrainConfig, batches: int, *, is_mix: bool) -> TrainConfig:
+    """Return ``config`` with the number of steps in it.
+
+    Args:
+        config: the settings; a given ``max_steps`` stays.
+        batches: in one pass over the data.
+        is_mix: the data teaches everything many times in one pass (:mod:`trainer.mix`).
+    """
+    if config.max_steps is not None:
+        return config
+    passes = 1 if is_mix else _PASSES
+    steps = max(1, passes * batches // config.gradient_accumulation_steps)
+    return config.model_copy(update={"max_steps": steps})
+
+
+_PASSES = 9
+"""Over single questions: after these 沐雪's get their answers (``python -m benchmarks steps``)."""
+
+
 def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read training settings, see :func:`load_settings`."""
+    return load_settings(TrainConfig, path, overrides)
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def load_settings(
+    kind: type[Settings], path: Path | str | None = None, overrides: Sequence[str] = ()
+) -> Settings:
     """Read settings from a YAML file and ``key=value`` overrides.
 
     The overrides are read as YAML too, so ``quantization_bit=null`` means none.
@@ -80,7 +107,7 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
     """
     text = read_text(path) if path else "{}"
     place = Path(path) if path else None
-    config, faults = parse_yaml(text, TrainConfig, place)
+    config, faults = parse_yaml(text, kind, place)
     if config is None:
         raise ConfigError(faults=tuple(faults))
     for override in overrides:
@@ -88,24 +115,25 @@ def load_config(path: Path | str | None = None, overrides: Sequence[str] = ()) -
     return config
 
 
-def _overridden(config: TrainConfig, override: str) -> TrainConfig:
+def _overridden(config: Settings, override: str) -> Settings:
+    example = f"--set {next(iter(type(config).model_fields))}=…"
     key, equals, value = override.partition("=")
     if not equals or not key.strip():
         raise ConfigError(
             say(zh=f"--set {override!r} 里没有等号", en=f"--set {override!r} has no equals sign"),
-            fix="--set learning_rate=0.02",
+            fix=example,
             code="override",
         )
     # Read alone, so that a fault speaks of this setting and not of the whole file.
     place = Path(f"--set {override}")
-    one, faults = parse_yaml(f"{key.strip()}: {value.strip()}\n", TrainConfig, place)
+    one, faults = parse_yaml(f"{key.strip()}: {value.strip()}\n", type(config), place)
     if one is None:
         raise ConfigError(faults=tuple(replace(f, line=0, column=0) for f in faults))
     if len(one.model_fields_set) != 1:  # a comment, two lines, or nothing after the sign
         raise ConfigError(
             say(zh="这里没有给一项设置一个值", en="this does not give one setting a value"),
             path=place,
-            fix="--set learning_rate=0.02",
+            fix=example,
             code="override",
         )
     (name,) = one.model_fields_set

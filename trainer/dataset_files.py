@@ -24,6 +24,7 @@ from trainer.dataset_split import LeakCheck
 from trainer.errors import DatasetError, Fault
 from trainer.example import Example
 from trainer.language import say
+from trainer.mix_settings import Mix
 from trainer.persona import Persona
 
 MANIFEST = "manifest.json"
@@ -53,6 +54,8 @@ class Manifest(BaseModel):
     """The facts that dev does not ask about, and why."""
     leak_check: LeakCheck
     """Result of comparing every dev question with every train question."""
+    mix: Mix | None = None
+    """How the questions were put into conversations; none if each stands alone."""
 
     @model_validator(mode="after")
     def _same_persona(self) -> Manifest:

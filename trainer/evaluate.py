@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -129,7 +130,7 @@ def evaluate(
     for index, name in enumerate(("base", "prompted", "tuned")):
         told = _share(report, say(zh=f"评测 {name}", en=f"evaluating {name}"), index, steps)
         arms[name] = _arm(tuned, name, asked, told)
-    train = _some(dataset.train, limit)
+    train = _some(taught(dataset), limit)
     depths = []
     for index, depth in enumerate(DEPTHS):
         stage = say(zh=f"隔 {depth} 轮再问", en=f"asking after {depth} rounds")
@@ -143,6 +144,16 @@ def evaluate(
         arms=arms,
         depths=tuple(depths),
     )
+
+
+def taught(dataset: Dataset) -> list[Example]:
+    """Return every question that was taught, once, as it is asked in round one."""
+    asked = {
+        example.prompt: replace(example, messages=example.messages[-2:], kind="pair")
+        for example in dataset.train
+        if example.kind != "wording" and (example.fact is not None or len(example.messages) == 2)
+    }
+    return list(asked.values())
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trainer.chat import Message
+from trainer.chat import Encoded, Message
 from trainer.model import Base
-from trainer.prefix import Prefix
+from trainer.prefix import Prefix, counted
 
 _WORTH = 16
 """Shared ids from which on a step of their own costs less than each prompt reading them."""
@@ -59,8 +59,8 @@ def reply_batch(
         sampling: greedy by default.
         batch_size: conversations decoded together, those of like length.
     """
-    prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None).ids for t in talks]
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None) for t in talks]
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
         rows: list[list[int]] = [[] for _ in part]
@@ -81,7 +81,7 @@ def stream_reply(
     sampling: Sampling | None = None,
 ) -> Iterator[str]:
     """Answer one conversation; yields the reply so far, each time it has grown."""
-    prompt = base.chat.encode(messages, system=system, prefixed=prefix is not None).ids
+    prompt = base.chat.encode(messages, system=system, prefixed=prefix is not None)
     stops = _stop_texts(base, prefix)
     row: list[int] = []
     shown = ""
@@ -125,25 +125,27 @@ def _without_half_stop(text: str, stops: Sequence[str]) -> str:
 
 @torch.no_grad()
 def _decode(
-    base: Base, prefix: Prefix | None, prompts: Sequence[Sequence[int]], sampling: Sampling | None
+    base: Base, prefix: Prefix | None, prompts: Sequence[Encoded], sampling: Sampling | None
 ) -> Iterator[list[int | None]]:
     """Yield the next token of each prompt, step by step; none once a reply has ended."""
     how = sampling or Sampling()
     draw = torch.Generator().manual_seed(how.seed)
-    shared = _shared(prompts)
-    ids, real = _left_padded([prompt[shared:] for prompt in prompts], base.device)
+    shared = shared_ids(prompts)
+    ids, real = _left_padded([prompt.ids[shared:] for prompt in prompts], base.device)
     cache = base.new_cache(1 if shared else len(prompts), prefix)
+    shift = torch.tensor([[base.shift(prefix, p.history)] for p in prompts], device=base.device)
     if shared:
         # Many questions after one history: it is read once, and its cache is handed out.
-        history = torch.tensor([list(prompts[0][:shared])], device=base.device)
-        base.hidden(history, torch.ones_like(history).bool(), prefix, cache)
+        history = torch.tensor([prompts[0].ids[:shared]], device=base.device)
+        known = torch.ones_like(history).bool()
+        base.hidden(history, known, prefix, cache, where=counted(known) - shift[:1])
         cache.batch_repeat_interleave(len(prompts))
         real = torch.cat([real.new_ones(len(prompts), shared), real], dim=1)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
     room = base.context - real.shape[1] - (prefix.length if prefix else 0)
     for _ in range(min(how.max_new_tokens, room)):
-        states = base.hidden(ids, real, prefix, cache)
+        states = base.hidden(ids, real, prefix, cache, where=counted(real) - shift)
         token = _choose(base.logits(states[:, -1]), how, draw)
         going = ~torch.isin(token, stops)
         if not going.any():
@@ -153,7 +155,7 @@ def _decode(
             words[row] = word
         yield words
         if not going.all():  # a reply that has ended is computed no further
-            live, real, token = live[going], real[going], token[going]
+            live, real, token, shift = live[going], real[going], token[going], shift[going]
             cache.batch_select_indices(going.nonzero()[:, 0])
         ids = token[:, None]
         real = torch.cat([real, real.new_ones(len(real), 1)], dim=1)
@@ -171,11 +173,11 @@ def _choose(logits: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     return words.gather(1, picked)[:, 0]
 
 
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
+def shared_ids(prompts: Sequence[Encoded]) -> int:
     """Return how many first ids all prompts share, where reading them once is worth it."""
-    if len(prompts) < 2:
+    if len(prompts) < 2 or len({prompt.history for prompt in prompts}) > 1:
         return 0
-    first, last = min(map(list, prompts)), max(map(list, prompts))
+    first, last = min(p.ids for p in prompts), max(p.ids for p in prompts)
     shared = 0
     while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
         shared += 1

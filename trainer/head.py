@@ -59,7 +59,7 @@ class SampledHead:
     def loss(self, batch: Batch, prefix: Prefix, draw: int) -> Tensor:
         """Return the summed loss of a batch; equal ``draw`` draws equal words."""
         wanted = batch.targets != IGNORE
-        states = self._base.hidden(batch.ids, batch.real, prefix, recompute=self._recompute)
+        states = _hidden(self._base, batch, prefix, recompute=self._recompute)
         states, targets = states[wanted], batch.targets[wanted]
         if not self._sample:
             return cross_entropy(self._base.logits(states), targets, reduction="sum")
@@ -81,9 +81,20 @@ def _mixed(seed: int, draw: int) -> int:
 def full_loss(base: Base, batch: Batch, prefix: Prefix | None) -> tuple[float, int]:
     """Return the summed loss over the whole vocabulary, and over how many tokens."""
     wanted = batch.targets != IGNORE
-    states, targets = base.hidden(batch.ids, batch.real, prefix)[wanted], batch.targets[wanted]
+    states, targets = _hidden(base, batch, prefix)[wanted], batch.targets[wanted]
     total = 0.0
     for start in range(0, len(targets), _CHUNK):
         logits = base.logits(states[start : start + _CHUNK])
         total += float(cross_entropy(logits, targets[start : start + _CHUNK], reduction="sum"))
     return total, len(targets)
+
+
+def _hidden(base: Base, batch: Batch, prefix: Prefix | None, *, recompute: bool = False) -> Tensor:
+    return base.hidden(
+        batch.ids,
+        batch.real,
+        prefix,
+        where=batch.where,
+        branches=batch.branches,
+        recompute=recompute,
+    )

@@ -37,6 +37,7 @@ def import_run(
     bits: Bits | None,
     chat_format: str | None = None,
     depth: int | None = None,
+    anchored: bool = False,
 ) -> Card:
     """Make a run folder of another tool's prefix.
 
@@ -49,6 +50,7 @@ def import_run(
         chat_format: how its conversations were written; by default as the base's own.
         depth: most rounds in a conversation it was trained on; by default as many as in the
             persona's longest dialogue.
+        anchored: it was trained on round one only, and is shown every question there.
 
     Returns:
         What the new checkpoint says of itself.
@@ -86,6 +88,7 @@ def import_run(
         chat_format=chat.format.name,
         pre_seq_len=prefix.length,
         depth=depth or longest,
+        anchored=anchored,
         settings=TrainConfig.model_validate(settings),
         persona=persona,
         dataset_sha256=dataset.digest(),

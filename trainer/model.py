@@ -31,7 +31,7 @@ from trainer.errors import BaseModelError, ConfigError, Fault
 from trainer.glm import glm_config, translated
 from trainer.glm_tokenizer import GlmTokenizer
 from trainer.language import say
-from trainer.prefix import Prefix, attention_mask, positions, text_prefix
+from trainer.prefix import Prefix, attention_mask, counted, text_prefix
 from trainer.quantize import TORCH, Backend, Bits, quantize_linears
 from trainer.weights import (
     read_tensors,
@@ -90,6 +90,8 @@ class Base:
         prefix: Prefix | None,
         cache: Any = None,
         *,
+        where: Tensor | None = None,
+        branches: Tensor | None = None,
         recompute: bool = False,
     ) -> Tensor:
         """Return the last layer's states of ``ids``.
@@ -100,6 +102,9 @@ class Base:
             prefix: stands before every sequence.
             cache: holds the prefix and the earlier tokens, as a former call filled it;
                 without one ``ids`` are all there is.
+            where: ``[batch, length]`` positions of all tokens so far, counted without the
+                prefix; by default real tokens are counted from 0.
+            branches: see :func:`trainer.prefix.attention_mask`.
             recompute: keep only each layer's input for the backward pass (gradient
                 checkpointing, Chen et al., arXiv 1604.06174); without a cache only.
 
@@ -109,16 +114,33 @@ class Base:
         length = prefix.length if prefix else 0
         if cache is None and prefix:
             cache = prefix.read_only_cache(len(ids), self.dtype)
+        if where is None:
+            where = counted(real)
+        queries = ids.shape[1]
+        mask = attention_mask(
+            self.network.config, real, length, queries, where=where, branches=branches
+        )
         with _recomputed_layers(self.network) if recompute else nullcontext():
             output = self.network.base_model(
                 input_ids=ids,
-                attention_mask=attention_mask(self.network.config, real, length, ids.shape[1]),
-                position_ids=positions(real, length, ids.shape[1]),
+                attention_mask=mask,
+                position_ids=where[:, where.shape[1] - queries :] + length,
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
         states: Tensor = output.last_hidden_state
         return states
+
+    def shift(self, prefix: Prefix | None, history: int) -> int:
+        """Return how far back the first token stands, so that the last round is anchored.
+
+        Args:
+            prefix: nothing is moved without one, or where it was trained otherwise.
+            history: see :class:`trainer.chat.Encoded`.
+        """
+        # Learned positions (GPT-2's) have no place before the first.
+        turns = getattr(self.network.config, "rope_parameters", None) is not None
+        return history if prefix is not None and prefix.anchored and turns else 0
 
     @property
     def vocabulary(self) -> int:
@@ -283,8 +305,8 @@ def load_tuned(
         backend=served_by(card.settings.quantization_backend),
         report=report,
     )
-    prefix = Prefix.from_tensors(checkpoint.tensors()).to(base.device).requires_grad_(False)
-    return Tuned(base, prefix, card)
+    prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=card.anchored)
+    return Tuned(base, prefix.to(base.device).requires_grad_(False), card)
 
 
 def load_chat(source: BaseSource, chat_format: str | None = None) -> Chat:

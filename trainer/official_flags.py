@@ -26,13 +26,12 @@ OFFICIAL: Mapping[str, Any] = {
     "seed": 42,
     "quantization_bit": None,
     "prefix_init": "random",
-    "rounds_per_example": 1,
     "head_sample": 0,
     "gradient_checkpointing": True,
 }
 """Our settings as the official code has them unless told otherwise."""
 
-_OURS = ("prefix_init", "rounds_per_example", "head_sample", "gradient_checkpointing")
+_OURS = ("prefix_init", "head_sample", "gradient_checkpointing")
 SETTINGS = {
     **{name: name for name in (*OFFICIAL, "max_steps", "pre_seq_len") if name not in _OURS},
     "ptuning_checkpoint": "prefix_init",

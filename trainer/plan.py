@@ -20,9 +20,9 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from trainer.bases import BaseSource
-from trainer.batches import encode_example, epoch_batches
+from trainer.batches import collate, encode_example, epoch_batches
 from trainer.chat import IGNORE, Chat
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, settled
 from trainer.errors import BaseModelError
 from trainer.glm import glm_config, read_config
 from trainer.language import say
@@ -179,25 +179,36 @@ def measure(data: TrainingSet, chat: Chat, config: TrainConfig) -> tuple[Shape, 
         DatasetError: an example does not fit the settings.
     """
     batches = epoch_batches(data.dataset.train, chat, config, 0)
+    steps = _steps(settled(config, len(batches), is_mix=data.dataset.manifest.mix is not None))
     rows = [row for batch in batches for row in batch]
     dev = [row for e in data.dataset.dev for row in encode_example(chat, e.messages, config)]
     opening = chat.opening(data.persona.summary)
+    nowhere = torch.device("cpu")
+    packed = [collate(batch, nowhere) for batch in batches]
+    largest = max(packed, key=lambda batch: batch.ids.numel()).ids.shape
+    asked = collate(dev[:DEV_ROWS], nowhere).ids.shape if dev else (0, 0)
     shape = Shape(
-        rows=max(len(batch) for batch in batches),
-        tokens=max(len(row.ids) for row in rows),
-        targets=max(sum(t != IGNORE for row in batch for t in row.targets) for batch in batches),
+        rows=largest[0],
+        tokens=largest[1],
+        targets=max(int((batch.targets != IGNORE).sum()) for batch in packed),
         words=len({word for row in [*rows, *dev] for word in row.ids}),
         pre_seq_len=config.pre_seq_len or max(LENGTH, len(opening)),
-        dev=min(DEV_ROWS, len(dev)),
-        dev_tokens=max((len(row.ids) for row in dev), default=0),
+        dev=asked[0],
+        dev_tokens=asked[1],
     )
-    micro = config.max_steps * config.gradient_accumulation_steps
-    tokens = sum(len(row.ids) for row in rows) * micro // len(batches)
-    return shape, Work(config.max_steps, tokens, micro / len(batches))
+    micro = steps * config.gradient_accumulation_steps
+    tokens = sum(int(batch.real.sum()) for batch in packed) * micro // len(batches)
+    return shape, Work(steps, tokens, micro / len(batches))
 
 
-def most_work(config: TrainConfig) -> Work:
-    """Return the work if every batch is as large as the settings allow."""
+def _steps(config: TrainConfig) -> int:
+    return config.max_steps or 0
+
+
+def most_work(config: TrainConfig) -> Work | None:
+    """Return the work if every batch is as large as allowed; without steps none is known."""
+    if config.max_steps is None:
+        return None
     shape = longest(config)
     micro = config.max_steps * config.gradient_accumulation_steps
     return Work(config.max_steps, shape.rows * shape.tokens * micro, None)

@@ -26,10 +26,15 @@ class Prefix(nn.Module):
     Args:
         keys: per layer ``[kv_heads, P, head_dim]``, rotated for positions ``0..P-1``.
         values: per layer ``[kv_heads, P, head_dim]``.
+        anchored: it was trained with the last round at the positions of round one
+            (:class:`trainer.chat.Encoded`); other tools' prefixes were not.
     """
 
-    def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    def __init__(
+        self, keys: Sequence[Tensor], values: Sequence[Tensor], *, anchored: bool = True
+    ) -> None:
         super().__init__()
+        self.anchored = anchored
         self.keys = nn.ParameterList([nn.Parameter(key.detach().float().clone()) for key in keys])
         self.values = nn.ParameterList(
             [nn.Parameter(value.detach().float().clone()) for value in values]
@@ -71,12 +76,13 @@ class Prefix(nn.Module):
         }
 
     @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Prefix:
+    def from_tensors(cls, tensors: Mapping[str, Tensor], *, anchored: bool = True) -> Prefix:
         """Undo :meth:`tensors`."""
         layers = len(tensors) // 2
         return cls(
             [tensors[f"keys.{index}"] for index in range(layers)],
             [tensors[f"values.{index}"] for index in range(layers)],
+            anchored=anchored,
         )
 
 
@@ -96,19 +102,27 @@ class _ReadOnlyCache(DynamicCache):
 
 
 def attention_mask(
-    config: PretrainedConfig, real: Tensor, prefix_length: int, queries: int
+    config: PretrainedConfig,
+    real: Tensor,
+    prefix_length: int,
+    queries: int,
+    *,
+    where: Tensor | None = None,
+    branches: Tensor | None = None,
 ) -> Tensor | dict[str, Tensor]:
     """Say which key each of the last ``queries`` tokens may attend to.
 
     Every token sees the whole prefix, in every layer and at every length; the real
-    tokens before it and itself; in a sliding layer only the last ``sliding_window`` of
-    those.
+    tokens before it and itself; in a sliding layer only those less than
+    ``sliding_window`` positions back; and of a tree only the trunk and its own branch.
 
     Args:
         config: the base's configuration (``layer_types``, ``sliding_window``).
         real: ``[batch, length]`` bool, false on padding; the prefix is not counted.
         prefix_length: P.
         queries: how many of the tokens at the end ask.
+        where: ``[batch, length]`` positions; by default real tokens are counted.
+        branches: ``[batch, length]``, 0 for the trunk, which all see; by default all are.
 
     Returns:
         bool ``[batch, 1, queries, P + length]``, true where attended; for a base that
@@ -120,25 +134,29 @@ def attention_mask(
     query = key[length - queries :, None]
     # A padding token sees itself, so that no row is empty (softmax of nothing is NaN).
     causal = ((key <= query) & real[:, None, :]) | (key == query)
+    if branches is not None:
+        own = branches[:, None, :] == branches[:, length - queries :, None]
+        causal = causal & (own | (branches == 0)[:, None, :])
     prefix = real.new_ones(batch, queries, prefix_length)
     full = torch.cat([prefix, causal], dim=2)[:, None]
     kinds = getattr(config, "layer_types", None)
     window = getattr(config, "sliding_window", None)
     if window is None or (kinds and "sliding_attention" not in kinds):
         return full
-    near = causal & (query - key < window)
+    place = counted(real) if where is None else where
+    back = place[:, length - queries :, None] - place[:, None, :]
+    near = causal & ((back < window) | (key == query))
     sliding = torch.cat([prefix, near], dim=2)[:, None]
     # Mistral and its kin list no kinds: with a window, all their layers slide.
     return {"full_attention": full, "sliding_attention": sliding} if kinds else sliding
 
 
-def positions(real: Tensor, prefix_length: int, queries: int) -> Tensor:
-    """Return the position of each of the last ``queries`` tokens, ``[batch, queries]``.
+def counted(real: Tensor) -> Tensor:
+    """Return the position of each token, ``[batch, length]``: real ones count from 0.
 
-    Real tokens count from P; padding takes position P, where it disturbs nothing.
+    Padding takes position 0, where it disturbs nothing.
     """
-    count = real.long().cumsum(dim=1) - 1
-    return count.clamp_min(0)[:, real.shape[1] - queries :] + prefix_length
+    return (real.long().cumsum(dim=1) - 1).clamp_min(0)
 
 
 def text_prefix(network: Any, ids: Sequence[int]) -> Prefix:
@@ -154,7 +172,7 @@ def text_prefix(network: Any, ids: Sequence[int]) -> Prefix:
         network.base_model(
             input_ids=torch.tensor([list(ids)], device=network.device),
             attention_mask=attention_mask(network.config, real, 0, len(ids)),
-            position_ids=positions(real, 0, len(ids)),
+            position_ids=counted(real),
             past_key_values=cache,
             use_cache=True,
         )

@@ -31,6 +31,9 @@ Bits = Literal[4, 8]
 _SMALLEST_SCALE = 2.0**-24
 """Smallest half-precision number above zero: a row of zeros must not divide by zero."""
 
+_ROWS = 2048
+"""Rows that are quantized at once."""
+
 
 def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     """Quantize ``weight`` row by row.
@@ -50,8 +53,15 @@ def quantize_rows(weight: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
         ConfigError: for an odd number of columns at 4 bits.
     """
     refuse_odd(weight.shape[1], bits)
+    # Some rows at a time: a whole layer of a 6B model in float32, twice, would be 0.9 GB.
+    parts = [_quantize(rows, bits) for rows in torch.split(weight.detach(), _ROWS)]
+    packed, scale = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+    return packed, scale
+
+
+def _quantize(rows: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     top = 2 ** (bits - 1) - 1
-    wide = weight.detach().float()
+    wide = rows.float()
     scale = (wide.abs().amax(dim=1) / top).clamp_min(_SMALLEST_SCALE).half()
     whole = (wide / scale.float()[:, None]).round_().clamp_(-top, top).to(torch.int8)
     return (whole if bits == 8 else _pack_nibbles(whole)), scale

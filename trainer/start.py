@@ -41,7 +41,7 @@ def first_prefix(
 def _from_checkpoint(base: Base, config: TrainConfig) -> Prefix:
     checkpoint = open_checkpoint(config.prefix_init)
     verify_base(checkpoint, base.source.name, base.source.sha256)
-    start = Prefix.from_tensors(checkpoint.tensors())
+    start = Prefix.from_tensors(checkpoint.tensors(), anchored=checkpoint.card.anchored)
     if config.pre_seq_len in (None, start.length):
         return start
     raise ConfigError(

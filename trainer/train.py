@@ -32,7 +32,7 @@ from trainer.checkpoint import (
     save_checkpoint,
     write_index,
 )
-from trainer.config import TrainConfig
+from trainer.config import TrainConfig, settled
 from trainer.dataset import Dataset
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.head import SampledHead, full_loss
@@ -152,9 +152,13 @@ class Run:
         resume: bool = False,
         accept_changes: bool = False,
     ) -> None:
-        self.base, self.persona, self.config, self.folder = base, persona, config, folder
+        self.base, self.persona, self.folder = base, persona, folder
         self._train, self._data = dataset.train, dataset_sha256
         self._refuse_empty()
+        first = epoch_batches(self._train, base.chat, config, 0)
+        is_mix = dataset.manifest.mix is not None
+        self.config = config = settled(config, len(first), is_mix=is_mix)
+        self._steps = config.max_steps or 0
         self._dev = [
             row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
         ]
@@ -163,9 +167,7 @@ class Run:
         else:
             refuse_existing(folder)
             self._state = self._fresh()
-        longest = max(len(example.messages) // 2 for example in self._train)
-        self._depth = max(longest, config.rounds_per_example)
-        first = self._epoch(0)
+        self._depth = max(len(example.messages) // 2 for example in self._train)
         self._head = SampledHead(
             base,
             self._words(),
@@ -175,8 +177,8 @@ class Run:
         )
         rows = [row for batch in first for row in batch]
         self.plan = Plan(
-            steps=config.max_steps,
-            epochs=config.max_steps * config.gradient_accumulation_steps / len(first),
+            steps=self._steps,
+            epochs=self._steps * config.gradient_accumulation_steps / len(first),
             conversations=len(rows),
             pre_seq_len=self._state.prefix.length,
             parameters=sum(p.numel() for p in self._state.prefix.parameters()),
@@ -203,10 +205,10 @@ class Run:
     def _loop(self, listener: Listener, stop: list[int]) -> Outcome:
         state, config, begun = self._state, self.config, time.monotonic()
         reason, batches = "finished", self._batches()
-        while state.step < config.max_steps:
+        while state.step < self._steps:
             state.losses.append(self._update(batches))
             # Asked once: a signal that comes while this step is saved or told ends the next.
-            last, halted = state.step == config.max_steps, bool(stop)
+            last, halted = state.step == self._steps, bool(stop)
             saves = state.step % config.save_steps == 0 or last or halted
             dev_loss = self._dev_loss() if saves else None
             if saves:
@@ -217,7 +219,7 @@ class Run:
                 seconds = time.monotonic() - begun
                 self._tell(
                     listener,
-                    Progress(state.step, config.max_steps, mean, dev_loss, state.tokens, seconds),
+                    Progress(state.step, self._steps, mean, dev_loss, state.tokens, seconds),
                 )
             if halted and not last:
                 reason = "interrupted"
@@ -231,7 +233,7 @@ class Run:
         """Do one update; returns the mean loss per token."""
         state, config = self._state, self.config
         micro = [
-            collate(next(batches), self.base.device)
+            collate(next(batches), self.base.device, anchored=state.prefix.anchored)
             for _ in range(config.gradient_accumulation_steps)
         ]
         tokens = sum(int((batch.targets >= 0).sum()) for batch in micro)
@@ -246,7 +248,7 @@ class Run:
         if not math.isfinite(total) or not math.isfinite(float(norm)):
             raise _not_a_number(state.step, config)
         for group in state.optimizer.param_groups:
-            group["lr"] = config.learning_rate * _schedule(state.step, config)
+            group["lr"] = config.learning_rate * _schedule(state.step, self._steps, config)
         state.optimizer.step()
         state.optimizer.zero_grad()
         state.step += 1
@@ -273,7 +275,9 @@ class Run:
         total, tokens = 0.0, 0
         rows = sorted(self._dev, key=lambda row: len(row.ids))
         for start in range(0, len(rows), 16):
-            batch = collate(rows[start : start + 16], self.base.device)
+            batch = collate(
+                rows[start : start + 16], self.base.device, anchored=self.prefix.anchored
+            )
             loss, targets = full_loss(self.base, batch, self._state.prefix)
             total, tokens = total + loss, tokens + targets
         if not math.isfinite(total):
@@ -306,6 +310,7 @@ class Run:
             chat_format=self.base.chat.format.name,
             pre_seq_len=state.prefix.length,
             depth=self._depth,
+            anchored=state.prefix.anchored,
             settings=self.config,
             persona=self.persona,
             dataset_sha256=self._data,
@@ -329,7 +334,8 @@ class Run:
     def _restored(self, checkpoint: Checkpoint) -> _State:
         from safetensors.torch import load_file
 
-        prefix = Prefix.from_tensors(checkpoint.tensors()).to(self.base.device)
+        prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=checkpoint.card.anchored)
+        prefix = prefix.to(self.base.device)
         optimizer = self._optimizer(prefix)
         tensors = load_file(checkpoint.folder / STATE_FILE)
         for name, parameter in prefix.named_parameters():
@@ -408,9 +414,9 @@ class Run:
         listener(progress)
 
 
-def _schedule(step: int, config: TrainConfig) -> float:
+def _schedule(step: int, steps: int, config: TrainConfig) -> float:
     """Rise over the warm-up, then fall linearly to zero."""
-    return min(1.0, (step + 1) / max(1, config.warmup_steps)) * (1 - step / config.max_steps)
+    return min(1.0, (step + 1) / max(1, config.warmup_steps)) * (1 - step / steps)
 
 
 def _not_a_number(step: int, config: TrainConfig) -> TrainingError:

@@ -1,7 +1,5 @@
-import random
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,9 +12,6 @@ from trainer.chat import IGNORE, Chat, Encoded, Message
 from trainer.config import TrainConfig
 from trainer.errors import DatasetError
 from trainer.example import Example
-from trainer.glm_tokenizer import GlmTokenizer
-
-GLM = Path(__file__).parents[1] / "data" / "chatglm2" / "chatglm2-tiny"
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -68,21 +63,20 @@ def taught(chat: Chat, batches: list[list[Encoded]]) -> Counter[str]:
 @given(
     pairs=st.lists(st.integers(0, 40), max_size=40),
     dialogues=st.lists(st.integers(2, 4), max_size=4),
-    rounds=st.integers(1, 5),
     size=st.integers(1, 9),
     epoch=st.integers(0, 3),
 )
 def test_an_epoch_teaches_every_reply_once(
-    chat: Chat, pairs: list[int], dialogues: list[int], rounds: int, size: int, epoch: int
+    chat: Chat, pairs: list[int], dialogues: list[int], size: int, epoch: int
 ) -> None:
     examples = [pair(number, length) for number, length in enumerate(pairs)]
     examples += [dialogue(number, length) for number, length in enumerate(dialogues)]
-    settings = config(rounds_per_example=rounds, per_device_train_batch_size=size)
+    settings = config(per_device_train_batch_size=size)
     batches = epoch_batches(examples, chat, settings, epoch)
     replies = [m.text for example in examples for m in example.messages if m.role == "assistant"]
     assert taught(chat, batches) == Counter(replies)
     assert all(1 <= len(batch) <= size for batch in batches)
-    # Only the last bucket's last batch may be short.
+    # Only the last batch may be short.
     assert sum(len(batch) < size for batch in batches) <= 1
 
 
@@ -90,7 +84,7 @@ def test_an_epoch_is_a_function_of_seed_and_number(chat: Chat) -> None:
     examples = [pair(number, number % 7) for number in range(30)]
 
     def order(epoch: int, seed: int = 0) -> list[list[int]]:
-        settings = config(seed=seed, rounds_per_example=2)
+        settings = config(seed=seed)
         return [
             row.ids for batch in epoch_batches(examples, chat, settings, epoch) for row in batch
         ]
@@ -100,49 +94,34 @@ def test_an_epoch_is_a_function_of_seed_and_number(chat: Chat) -> None:
     assert order(0) != order(0, seed=1)
 
 
-def test_conversations_of_like_length_go_together(chat: Chat) -> None:
-    """Padding in batches is far less than in batches drawn at random."""
-    lengths = random.Random(0)
-    examples = [pair(number, lengths.randrange(60)) for number in range(128)]
-    settings = config(per_device_train_batch_size=8)
-
-    def waste(batches: list[list[Encoded]]) -> float:
-        real = sum(len(row.ids) for batch in batches for row in batch)
-        return sum(max(len(row.ids) for row in batch) * len(batch) for batch in batches) / real - 1
-
-    batches = epoch_batches(examples, chat, settings, 0)
-    rows = [row for e in examples for row in encode_example(chat, e.messages, settings)]
-    assert waste(batches) < 0.25 * waste([rows[start : start + 8] for start in range(0, 128, 8)])
-
-
-@pytest.mark.parametrize("rounds", [1, 4])
-def test_rounds_per_example_puts_questions_in_a_row(chat: Chat, rounds: int) -> None:
-    settings = config(rounds_per_example=rounds, per_device_train_batch_size=1)
-    batches = epoch_batches([pair(number) for number in range(60)], chat, settings, 0)
-    depths = Counter(batch[0].targets.count(chat.stop_id) for batch in batches)
-    assert set(depths) == set(range(1, rounds + 1))
+def test_examples_with_the_same_history_go_together(chat: Chat) -> None:
+    histories = [dialogue(number, 2).messages for number in range(3)]
+    examples = [
+        Example((*history, *pair(number).messages), "depth", "fact")
+        for number in range(6)
+        for history in histories
+    ]
+    batches = epoch_batches(examples, chat, config(per_device_train_batch_size=6), 0)
+    assert len(batches) == 9
+    taught_last = [
+        batch for batch in batches if len({tuple(r.ids[: r.history]) for r in batch}) == 1
+    ]
+    assert len(taught_last) >= 6
 
 
-def test_chatglm2_teaches_each_reply_of_a_dialogue_once_in_its_own_row() -> None:
-    chat = Chat("chatglm2", GlmTokenizer(GLM))
+def test_each_reply_of_a_dialogue_is_taught_once_in_its_own_row(chat: Chat) -> None:
     first = dialogue(1, 3).messages
     messages = (*first[:3], replace(first[3], learn=False), *first[4:])
     rows = encode_example(chat, messages, config())
-    assert rows == [chat.encode(messages[:2], prefixed=True), chat.encode(messages, prefixed=True)]
-    settings = config(rounds_per_example=4)
-    batches = epoch_batches([pair(n) for n in range(30)] + [dialogue(1, 3)], chat, settings, 0)
-    assert set(taught(chat, batches).values()) == {1} and taught(chat, batches).total() == 33
-
-
-def test_dialogues_are_kept_as_they_are(chat: Chat) -> None:
-    examples = [pair(1), dialogue(1, 3), pair(2)]
-    batches = epoch_batches(examples, chat, config(rounds_per_example=4), 0)
-    ids = [row.ids for batch in batches for row in batch]
-    assert chat.encode(examples[1].messages, prefixed=True).ids in ids
+    context = [replace(message, learn=False) for message in messages[:-1]]
+    assert rows == [
+        chat.encode(messages[:2], prefixed=True),
+        chat.encode([*context, messages[-1]], prefixed=True),
+    ]
 
 
 def test_oldest_rounds_are_dropped_whole(chat: Chat) -> None:
-    messages = dialogue(1, 4).messages
+    messages = chat.lessons(dialogue(1, 4).messages)[-1]
     room = len(chat.encode(messages[2:-1], prefixed=True).ids)
     (kept,) = encode_example(chat, messages, config(max_source_length=room))
     assert kept == chat.encode(messages[2:], prefixed=True)
@@ -174,10 +153,32 @@ def test_the_longest_reply_that_is_allowed_is_whole(chat: Chat) -> None:
     assert chat.tokenizer.decode([t for t in row.targets if t != IGNORE]) == reply
 
 
-def test_rows_are_padded_to_the_longest(chat: Chat) -> None:
-    rows = [Encoded([5, 6, 7], [IGNORE, 7, 1]), Encoded([8], [1])]
+def test_examples_are_packed_and_share_their_history() -> None:
+    history = [5, 6]
+    rows = [
+        Encoded([*history, 7, 8], [IGNORE, IGNORE, 8, 1], 2),
+        Encoded([*history, 9], [IGNORE, IGNORE, 1], 2),
+    ]
     batch = collate(rows, torch.device("cpu"))
-    assert batch.ids.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert batch.real.tolist() == [[True, True, True], [True, False, False]]
-    assert batch.real.dtype == torch.bool
-    assert batch.targets.tolist() == [[IGNORE, 7, 1], [1, IGNORE, IGNORE]]
+    assert batch.ids.tolist() == [[5, 6, 7, 8, 9]]
+    assert batch.where.tolist() == [[-2, -1, 0, 1, 0]]
+    assert batch.branches.tolist() == [[0, 0, 1, 1, 2]]
+    assert batch.targets.tolist() == [[IGNORE, IGNORE, 8, 1, 1]]
+    assert batch.real.all() and batch.real.dtype == torch.bool
+    still = collate(rows, torch.device("cpu"), anchored=False)
+    assert still.where.tolist() == [[0, 1, 2, 3, 2]]
+
+
+def test_examples_of_other_histories_begin_a_sequence_of_their_own() -> None:
+    rows = [Encoded([5, 6, 7], [IGNORE, 7, 1], 1), Encoded([8], [1]), Encoded([9], [1])]
+    batch = collate(rows, torch.device("cpu"))
+    assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 0]]
+    assert batch.real.tolist() == [[True, True, True], [True, True, False]]
+    assert batch.branches.tolist() == [[0, 1, 1], [1, 2, 0]]
+    assert batch.targets.tolist() == [[IGNORE, 7, 1], [1, 1, IGNORE]]
+
+
+def test_a_sequence_is_not_packed_beyond_its_bound() -> None:
+    rows = [Encoded([5] * 300, [1] * 300)] * 5
+    batch = collate(rows, torch.device("cpu"))
+    assert batch.ids.shape == (3, 600) and int(batch.real.sum()) == 1500

@@ -77,8 +77,7 @@ def test_a_prompt_is_the_beginning_of_its_training_example(
 ) -> None:
     messages = messages_of(rounds)
     for depth in range(len(rounds)):
-        lesson = messages if chat.format.learns_every_reply else messages[: 2 * depth + 2]
-        whole = chat.encode(lesson, system=system, prefixed=prefixed)
+        whole = chat.encode(messages[: 2 * depth + 2], system=system, prefixed=prefixed)
         prompt = chat.encode(messages[: 2 * depth + 1], system=system, prefixed=prefixed)
         assert prompt.ids == whole.ids[: len(prompt.ids)]
         assert len(prompt.targets) == len(prompt.ids)
@@ -86,24 +85,31 @@ def test_a_prompt_is_the_beginning_of_its_training_example(
 
 @quick
 @given(rounds=talks, system=systems, prefixed=st.booleans())
-def test_targets_are_the_replies_and_their_stop_and_nothing_else(
+def test_a_lesson_teaches_its_last_reply_and_its_stop_and_nothing_else(
     chat: Chat, rounds: list[tuple[str, str, bool]], system: str | None, prefixed: bool
 ) -> None:
     messages = messages_of(rounds)
-    whole = chat.encode(messages, system=system, prefixed=prefixed)
-    expected = [IGNORE] * len(whole.ids)
-    last = len(rounds) - 1
-    for depth, (_, _, learn) in enumerate(rounds):
-        if depth < last and not chat.format.learns_every_reply:
-            continue
-        known = messages[: 2 * depth + 1]
-        start = len(chat.encode(known, system=system, prefixed=prefixed).ids)
-        known = messages[: 2 * depth + 2]
-        end = len(chat.encode(known, system=system, prefixed=prefixed).ids)
-        if learn:
-            expected[start - 1 : end - 1] = whole.ids[start:end]
-            expected[end - 1] = chat.stop_id
-    assert whole.targets == expected
+    lessons = chat.lessons(messages)
+    assert [len(lesson) // 2 for lesson in lessons] == [
+        depth + 1 for depth, (_, _, learn) in enumerate(rounds) if learn
+    ]
+    for lesson in lessons:
+        whole = chat.encode(lesson, system=system, prefixed=prefixed)
+        start = len(chat.encode(lesson[:-1], system=system, prefixed=prefixed).ids)
+        expected = [IGNORE] * (start - 1) + [*whole.ids[start:], chat.stop_id]
+        assert whole.targets == expected
+
+
+@quick
+@given(rounds=talks, prefixed=st.booleans())
+def test_the_reply_stands_where_it_stands_in_round_one(
+    chat: Chat, rounds: list[tuple[str, str, bool]], prefixed: bool
+) -> None:
+    messages = messages_of(rounds)
+    prompt = chat.encode(messages[:-1], prefixed=prefixed)
+    alone = chat.encode(messages[-2:-1], prefixed=prefixed)
+    assert len(prompt.ids) - prompt.history == len(alone.ids) and alone.history == 0
+    assert chat.encode(messages, prefixed=prefixed).history == prompt.history
 
 
 def test_targets_spell_the_replies(chat: Chat) -> None:
@@ -292,7 +298,7 @@ def test_chatglm2_learns_its_last_reply_as_the_official_training_does(
     assert whole.ids == OFFICIAL["chat2_ids"] + reply
     expected = [IGNORE] * (len(OFFICIAL["chat2_ids"]) - 1) + [*reply, chat.stop_id]
     assert whole.targets == expected
-    assert chat.lessons(messages) == [messages[:2], messages]
+    assert [len(lesson) for lesson in chat.lessons(messages)] == [2, 4]
 
 
 def test_chatglm3_makes_the_official_ids(chats: dict[str, Chat]) -> None:

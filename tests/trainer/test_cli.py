@@ -360,7 +360,7 @@ def test_what_was_asked_for_is_not_told(
     [
         (["--bits", "3"], ["8", "4", "none"]),
         (["--set", "learning_rat=1"], ["learning_rate"]),
-        (["--set", "learning_rate"], ["--set learning_rate=0.02"]),
+        (["--set", "learning_rate"], ["--set learning_rate=…"]),
         (["--config", "nowhere.yaml"], ["nowhere.yaml"]),
         (["--persona", "x.yaml"], ["--persona"]),
         (["--resume"], ["renshe train"]),

@@ -54,7 +54,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         ("=3", "no equals sign"),
         ("lerning_rate=0.01", "learning_rate"),
         ("max_steps=0", "max_steps"),
-        ("max_steps=", "max_steps"),
+        ("learning_rate=", "learning_rate"),
         ("max_steps=[1", "--set"),
         ("max_steps=1\nseed: 3", "--set"),
         ("quantization_bit=3", "quantization_bit"),

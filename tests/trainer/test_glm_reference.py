@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from trainer import generate
-from trainer.chat import Message
+from trainer.chat import Encoded, Message
 from trainer.generate import Sampling
 from trainer.model import Base, load_base
 from trainer.quantize import dequantize_rows
@@ -91,7 +91,8 @@ def test_beam_search(base: Base, official: dict[str, Tensor]) -> None:
 
 def greedy(base: Base, prompts: list[list[int]]) -> list[list[int]]:
     replies: list[list[int]] = [[] for _ in prompts]
-    for tokens in generate._decode(base, None, prompts, Sampling(max_new_tokens=NEW)):
+    encoded = [Encoded(ids, []) for ids in prompts]
+    for tokens in generate._decode(base, None, encoded, Sampling(max_new_tokens=NEW)):
         for reply, token in zip(replies, tokens, strict=True):
             reply += [] if token is None else [token]
     return replies

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from trainer.chat import Chat, Message
 from trainer.errors import BaseModelError
 from trainer.glm_tokenizer import TOKENIZER_FILE, GlmTokenizer
-from trainer.prefix import positions
+from trainer.prefix import counted
 
 REF = Path(__file__).parents[2] / "tests" / "data" / "chatglm2"
 EXPECTED = json.loads((REF / "tokenizer_expected.json").read_text("utf-8"))
@@ -89,7 +89,7 @@ def test_a_batch_padded_on_the_left() -> None:
     real = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     assert ids == batch["input_ids"]
     assert real.tolist() == batch["attention_mask"]
-    assert positions(real.bool(), 0, longest).tolist() == batch["position_ids"]
+    assert counted(real.bool()).tolist() == batch["position_ids"]
 
 
 # --- what was typed ----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from trainer.batches import Batch, collate
 from trainer.chat import IGNORE, Encoded, Message
-from trainer.head import SampledHead, full_loss
+from trainer.head import SampledHead, _hidden, full_loss
 from trainer.prefix import Prefix, text_prefix
 
 TALKS = [
@@ -43,7 +44,7 @@ def words(rows: list[Encoded]) -> set[int]:
 
 def plain_loss(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:
     """Cross entropy over all positions and the whole vocabulary."""
-    logits = base.logits(base.hidden(batch.ids, batch.real, prefix))
+    logits = base.logits(_hidden(base, batch, prefix))
     return cross_entropy(
         logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
     )
@@ -88,12 +89,12 @@ def test_a_sample_estimates_the_sum_over_the_vocabulary_without_bias(
     dense_base: Any, rows: list[Encoded], batch: Batch, prefix: Prefix
 ) -> None:
     """The mean of exp(loss + target's score), over many draws, is the softmax's sum."""
-    one = Batch(batch.ids[:1], batch.real[:1], torch.full_like(batch.targets[:1], IGNORE))
+    one = replace(batch, targets=torch.full_like(batch.targets, IGNORE))
     place = int((batch.targets[0] != IGNORE).nonzero()[0])
     one.targets[0, place] = batch.targets[0, place]
     head = SampledHead(dense_base, words(rows), 8, seed=0)
     with torch.no_grad():
-        state = dense_base.hidden(one.ids, one.real, prefix)[0, place]
+        state = _hidden(dense_base, one, prefix)[0, place]
         scores = dense_base.logits(state)
         target = scores[batch.targets[0, place]].item()
         sums = torch.tensor(

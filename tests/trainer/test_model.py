@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ def load(folder: Path, **options: Any) -> Base:
     return load_base(str(folder), **{"bits": None, "device": "cpu"} | options)
 
 
-def trained(base: Base, run: Path, **settings: Any) -> Path:
+def trained(base: Base, run: Path, rounds: int = 1) -> Path:
+    """Train two steps on a set whose longest conversation has so many rounds."""
     persona = load_persona(PERSONA)
-    config = TrainConfig(max_steps=2, per_device_train_batch_size=2, **settings)
-    Run(base, persona, compile_persona(persona), "data", config, run).train()
+    config = TrainConfig(max_steps=2, per_device_train_batch_size=2)
+    dataset = compile_persona(persona)
+    long = replace(dataset.train[0], messages=dataset.train[0].messages[:2] * rounds)
+    dataset = replace(dataset, train=(long, *(e for e in dataset.train if e.kind == "pair")))
+    Run(base, persona, dataset, "data", config, run).train()
     return run
 
 
@@ -227,7 +232,7 @@ def test_a_device_that_is_there() -> None:
 
 @pytest.fixture(scope="module")
 def run(tiny_base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained(tiny_base, tmp_path_factory.mktemp("runs") / "run", rounds_per_example=3)
+    return trained(tiny_base, tmp_path_factory.mktemp("runs") / "run", rounds=3)
 
 
 def talk(rounds: int, text: str = "hi") -> list[Message]:

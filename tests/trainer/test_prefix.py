@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import DynamicCache, PretrainedConfig
 
-from trainer.prefix import Prefix, attention_mask, positions, random_prefix, text_prefix
+from trainer.prefix import Prefix, attention_mask, counted, random_prefix, text_prefix
 
 DESCRIPTION = [2, 90, 120, 33, 250, 61, 300]
 
@@ -199,7 +199,7 @@ def test_leaving_out_the_mask_or_the_positions_is_wrong(dense_base: Any) -> None
     def states(**changed: Any) -> Tensor:
         settings = {
             "attention_mask": attention_mask(dense_base.network.config, real, prefix.length, 30),
-            "position_ids": positions(real, prefix.length, 30),
+            "position_ids": counted(real) + prefix.length,
         } | changed
         output = dense_base.network.base_model(
             input_ids=ids, past_key_values=prefix.cache(2, torch.float32), **settings
@@ -238,20 +238,37 @@ def test_masks_and_positions_equal_a_count_by_hand(
     every.sliding_window = window
     slides = attention_mask(every, real, prefix, queries)
     assert isinstance(slides, Tensor) and torch.equal(slides, masks["sliding_attention"])
-    where = positions(real, prefix, queries)
+    where = counted(real)
     for row in range(len(padding)):
         for query in range(queries):
             token = length - queries + query
             full = [True] * prefix + [
                 key == token or (key < token and bool(real[row, key])) for key in range(length)
             ]
+            place = [max(0, int(real[row, : key + 1].sum()) - 1) for key in range(length)]
             near = full[:prefix] + [
-                seen and token - key < window for key, seen in enumerate(full[prefix:])
+                seen and (key == token or place[token] - place[key] < window)
+                for key, seen in enumerate(full[prefix:])
             ]
             assert masks["full_attention"][row, 0, query].tolist() == full
             assert masks["sliding_attention"][row, 0, query].tolist() == near
-            if real[row, token]:
-                assert where[row, query] == prefix + int(real[row, :token].sum())
+            assert where[row].tolist() == place
+
+
+def test_branches_of_a_tree_compute_what_each_computes_alone(base: Any) -> None:
+    """History 12, then two questions that do not see each other, at the same positions."""
+    prefix = text_prefix(base.network, DESCRIPTION)
+    trunk, one, other = some_ids(12), some_ids(5, 1), some_ids(9, 2)
+    ids = torch.tensor([trunk + one + other])
+    where = torch.tensor([[*range(-12, 0), *range(5), *range(9)]])
+    branches = torch.tensor([[0] * 12 + [1] * 5 + [2] * 9])
+    real = torch.ones_like(ids, dtype=torch.bool)
+    tree = base.hidden(ids, real, prefix, where=where, branches=branches)[0]
+    for branch, start in ((one, 12), (other, 17)):
+        alone = torch.tensor([trunk + branch])
+        known = torch.ones_like(alone, dtype=torch.bool)
+        expected = base.hidden(alone, known, prefix, where=counted(known) - 12)[0, 12:]
+        assert close(tree[start : start + len(branch)], expected)
 
 
 # --- the parameters ---------------------------------------------------------------------------

@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.chat import Message
 from trainer.checkpoint import RUN_FILE, STATE_FILE, open_checkpoint, read_index
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, Example, compile_persona
+from trainer.dataset import Dataset, compile_persona
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.persona import Persona, load_persona
 from trainer.prefix import text_prefix
@@ -60,7 +59,6 @@ def make(tiny_base: Any, persona: Persona, dataset: Dataset, tmp_path: Path) -> 
                 "logging_steps": 1,
                 "warmup_steps": 2,
                 "per_device_train_batch_size": 2,
-                "rounds_per_example": 2,
                 "head_sample": 64,
                 **settings,
             }
@@ -105,9 +103,7 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 def test_the_loss_falls_and_all_is_told_and_kept(make: Made, tmp_path: Path) -> None:
     told: list[Progress] = []
-    run = make(
-        learning_rate=0.3, max_steps=40, save_steps=20, logging_steps=5, rounds_per_example=1
-    )
+    run = make(learning_rate=0.3, max_steps=40, save_steps=20, logging_steps=5)
     outcome = run.train(told.append)
     assert outcome == Outcome("finished", 40, tmp_path / "run" / "checkpoint-40")
     assert [progress.step for progress in told] == list(range(5, 41, 5))
@@ -127,11 +123,14 @@ def test_a_checkpoint_carries_what_it_is_valid_for(
     run = make(max_steps=3)
     run.train()
     card = open_checkpoint(tmp_path / "run").card
+    longest = max(len(example.messages) // 2 for example in run._train)
     assert (card.base, card.base_sha256) == (tiny_base.source.name, tiny_base.source.sha256)
     assert (card.bits, card.chat_format) == (8, "plain")
     assert card.persona == persona and card.settings == run.config
     assert card.pre_seq_len == run.plan.pre_seq_len == run.prefix.length
-    assert card.depth == 2 and card.step == 3 and card.dataset_sha256 == "data"
+    assert (
+        card.anchored and card.depth == longest and card.step == 3 and card.dataset_sha256 == "data"
+    )
 
 
 def test_the_base_is_left_alone(make: Made, tiny_base: Any) -> None:
@@ -143,19 +142,16 @@ def test_the_base_is_left_alone(make: Made, tiny_base: Any) -> None:
 
 def test_accumulated_batches_equal_a_bigger_one(make: Made, tmp_path: Path) -> None:
     """With one batch an epoch the examples are the same; sums of floats differ by rounding."""
-    one = make("one", per_device_train_batch_size=8, head_sample=0, rounds_per_example=1)
+    one = make("one", per_device_train_batch_size=8, head_sample=0)
     rows = one.plan.conversations
     assert rows == 5
-    one = make(
-        "big", per_device_train_batch_size=5, max_steps=4, head_sample=0, rounds_per_example=1
-    )
+    one = make("big", per_device_train_batch_size=5, max_steps=4, head_sample=0)
     many = make(
         "small",
         per_device_train_batch_size=1,
         gradient_accumulation_steps=5,
         max_steps=4,
         head_sample=0,
-        rounds_per_example=1,
     )
     one.train()
     many.train()
@@ -163,33 +159,17 @@ def test_accumulated_batches_equal_a_bigger_one(make: Made, tmp_path: Path) -> N
         assert torch.allclose(tensor, saved(tmp_path / "small")[name], atol=2e-3), name
 
 
-def test_a_reply_that_one_epoch_drops_is_still_among_the_words(
-    make: Made, dataset: Dataset, tiny_base: Any
-) -> None:
-    """Rounds put in a row may not all fit; what epoch 0 drops must be learnt in epoch 1."""
-    examples = tuple(
-        Example(
-            (Message("user", f"q{n}"), Message("assistant", chr(0x4E00 + 300 * n))), "pair", "f"
-        )
-        for n in range(12)
-    )
-    many = replace(dataset, train=examples, dev=())
-    run = make(dataset=many, rounds_per_example=12, max_source_length=30)
-    learnt = {w for e in examples for w in tiny_base.chat.tokenizer.encode(e.completion)}
-    assert learnt <= set(run._head._words.tolist())
-
-
 # --- before it starts -------------------------------------------------------------------------
 
 
 def test_the_plan_counts_steps_and_epochs(make: Made) -> None:
-    plan = make(max_steps=30, rounds_per_example=1).plan
+    plan = make(max_steps=30).plan
     # 5 conversations in batches of 2 are 3 batches.
     assert (plan.steps, plan.conversations, plan.epochs) == (30, 5, 10.0)
     assert not plan.overdone
-    doubled = make(max_steps=30, rounds_per_example=1, gradient_accumulation_steps=2).plan
+    doubled = make(max_steps=30, gradient_accumulation_steps=2).plan
     assert doubled.epochs == 20.0
-    assert make(max_steps=300, rounds_per_example=1).plan.overdone
+    assert make(max_steps=300).plan.overdone
     assert plan.parameters == 3 * 2 * 2 * 16 * plan.pre_seq_len
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trainer.commands.bilingual import add
+from trainer.errors import ConfigError
 from trainer.language import say
 
 if TYPE_CHECKING:
     from trainer.dataset import Dataset
+    from trainer.mix_settings import Mix
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +29,8 @@ def register(app: typer.Typer) -> None:
             en="Compile a persona into a dataset: train.json, dev.json and manifest.json. "
             "(renshe train compiles by itself; this step may be left out.)",
         ),
-        example="renshe compile personas/muxue.yaml --out data/muxue",
+        example="renshe compile personas/muxue.yaml --out data/muxue\n"
+        "renshe compile personas/muxue.yaml --out data/muxue-mix --mix --set passes=12",
     )
 
 
@@ -46,6 +50,28 @@ def compile_command(
             )
         ),
     ] = 0,
+    mix: Annotated[
+        bool,
+        typer.Option(
+            "--mix",
+            help=say(
+                zh="把问题放进对话里：闲聊之后、露馅之后再问，一问多种说法",
+                en="Put the questions into conversations: after other talk, after a broken "
+                "character, in more wordings.",
+            ),
+        ),
+    ] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help=say(
+                zh="改一项 --mix 的设置，可以写多次",
+                en="Change one setting of --mix; may be repeated.",
+            ),
+        ),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -61,11 +87,30 @@ def compile_command(
     from trainer.dataset import compile_persona, write_dataset
     from trainer.persona import load_persona
 
+    settings = mix_settings(mix, overrides or [])
     dataset = compile_persona(load_persona(file), seed=seed)
+    if settings:
+        from trainer.mix import mixed
+
+        dataset = mixed(dataset, settings)
     write_dataset(dataset, out, force=force)
     console().print(
         f"{_extent(dataset)}\n  renshe train {out} --out run", markup=False, soft_wrap=True
     )
+
+
+def mix_settings(mix: bool, overrides: Sequence[str]) -> Mix | None:
+    """Return the settings of the mix, or nothing where none is asked for."""
+    from trainer.config import load_settings
+    from trainer.mix_settings import Mix
+
+    if overrides and not mix:
+        raise ConfigError(
+            say(zh="--set 改的是 --mix 的设置", en="--set changes settings of --mix"),
+            fix=say(zh="加上 --mix", en="add --mix"),
+            code="set-without-mix",
+        )
+    return load_settings(Mix, None, overrides) if mix else None
 
 
 def _extent(dataset: Dataset) -> str:

@@ -190,7 +190,7 @@ def _bits(source: BaseSource, settings: TrainConfig, *, given: bool) -> Bits | N
 
 def _sized(
     source: BaseSource, settings: TrainConfig, data: Path | None, persona: Path | None
-) -> tuple[Shape, Work]:
+) -> tuple[Shape, Work | None]:
     from trainer.plan import longest, measure, most_work
 
     if data is None:
@@ -337,9 +337,16 @@ def _show_fit(account: Account, place: str, card: str | None, room: int | None) 
     out.print(say(zh="装得下的显卡：", en="cards that hold it: ") + (", ".join(fitting) or none))
 
 
-def _show_work(work: Work, speed: float | None, price: float | None) -> None:
+def _show_work(work: Work | None, speed: float | None, price: float | None) -> None:
     from trainer.commands.screen import console
 
+    if work is None:
+        unknown = say(
+            zh="步数要有 --data 才知道，或者 --set max_steps=…",
+            en="steps are known with --data, or --set max_steps=…",
+        )
+        console().print(unknown, soft_wrap=True)
+        return
     epochs = (
         say(zh="轮数要有 --data 才知道", en="epochs are known only with --data")
         if work.epochs is None

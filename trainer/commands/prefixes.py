@@ -129,6 +129,18 @@ def import_command(
             ),
         ),
     ] = None,
+    anchored: Annotated[
+        bool,
+        typer.Option(
+            "--anchored",
+            help=say(
+                zh="它只练过第一轮（官方 train.sh）：聊天时每个问题都放在第一轮的位置上，"
+                "多聊几轮也不丢",
+                en="It was trained on round one only (the official train.sh): in chat, put every "
+                "question where round one stands, so that it is not lost after some rounds.",
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Read the prefix, check it against the base, and write the run."""
     from trainer.commands.screen import console, reporting
@@ -143,7 +155,14 @@ def import_command(
         source = find_base(base, report)
         chosen = _BITS[bits] if bits else likely_bits(path, source)
         card = import_run(
-            path, source, owner, out, bits=chosen, chat_format=chat_format, depth=depth
+            path,
+            source,
+            owner,
+            out,
+            bits=chosen,
+            chat_format=chat_format,
+            depth=depth,
+            anchored=anchored,
         )
     told = card.bits or say(zh="不量化", en="none")
     console().print(
@@ -196,7 +215,7 @@ def export_command(
 
         source = find_base(checkpoint.card.base, report)
         verify_base(checkpoint, checkpoint.card.base, source.sha256)
-        prefix = Prefix.from_tensors(checkpoint.tensors())
+        prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=checkpoint.card.anchored)
         (write_official if to == "official" else write_peft)(prefix, source, out)
     screen = console()
     screen.print(say(zh=f"写进了 {out}", en=f"written to {out}"), markup=False, soft_wrap=True)

@@ -1,0 +1,149 @@
+"""The training mix: what is taught, taught again after other talk.
+
+Single questions teach round one, and nothing else is then known: two rounds of other talk
+later the base has taken over. So every question is asked again and again, each time after
+another history: of general talk, of the persona's own rounds, and of replies in which
+somebody's language model speaks, so that a slip is no reason to go on slipping. The
+history carries no loss. Several questions share one history, and thereby its tokens
+(:mod:`trainer.batches`).
+
+What an author wrote a few ways of asking is asked in all the ways that are known
+(:func:`trainer.talk.intents`), except those that are near a question kept for dev.
+
+Everything is drawn from a seed: the same persona gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from random import Random
+
+from rapidfuzz import fuzz, process
+
+from trainer.chat import Message
+from trainer.dataset import count_kinds
+from trainer.dataset_files import Dataset
+from trainer.dataset_split import leak_check
+from trainer.example import Example
+from trainer.mix_settings import Mix
+from trainer.persona import Fact, Persona
+from trainer.talk import Exchange, Language, intents, leaked, messages, scraps
+from trainer.wording import NEAR, canonical
+
+
+def mixed(dataset: Dataset, mix: Mix) -> Dataset:
+    """Return the dataset with its training part replaced by the mix; dev stays as it is.
+
+    The kinds: ``pair`` in round one, ``depth`` after other talk, ``recovery`` after a reply
+    that broke character, ``wording`` in words that the author did not write, ``dialogue``.
+    """
+    manifest = dataset.manifest
+    drawn = Random(f"{manifest.seed}/mix")
+    pairs = [example for example in dataset.train if example.kind == "pair"]
+    others = [example for example in dataset.train if example.kind != "pair"]
+    more = known_wordings(manifest.persona, pairs, dataset.dev) if mix.wordings else []
+    histories = _Histories(manifest.persona.language, pairs, dataset.dev, mix, drawn)
+    train: list[Example] = []
+    for _ in range(mix.passes):
+        asked = [*pairs, *_some(more, round(mix.wordings * len(pairs)), drawn)]
+        drawn.shuffle(asked)
+        for start in range(0, len(asked), mix.questions):
+            history, kind = histories.draw()
+            train += [
+                _after(history, kind, example) for example in asked[start : start + mix.questions]
+            ]
+        train += others
+    check = leak_check(train, dataset.dev)
+    counts = {**manifest.counts, "train": count_kinds(train)}
+    changed = manifest.model_copy(update={"counts": counts, "mix": mix, "leak_check": check})
+    return Dataset(tuple(train), dataset.dev, changed)
+
+
+def known_wordings(
+    persona: Persona, pairs: Sequence[Example], dev: Sequence[Example]
+) -> list[Example]:
+    """Return the persona's facts in the other wordings that are known of what was asked.
+
+    A fact is what people say to any character if one of its taught wordings is, nearly, a
+    known one; of several the one that shares most of them. What dev asks is left out.
+    """
+    kept = [canonical(question) for example in dev for question in example.questions]
+    taught: dict[str, list[str]] = {}
+    for pair in pairs:
+        taught.setdefault(pair.fact or "", []).append(canonical(pair.prompt))
+    everything = [*kept, *(wording for wordings in taught.values() for wording in wordings)]
+    return [
+        example
+        for fact in persona.facts
+        for example in _reworded(fact, persona, taught.get(fact.id, []))
+        if not _near(canonical(example.prompt), everything)
+    ]
+
+
+def _reworded(fact: Fact, persona: Persona, taught: Sequence[str]) -> Iterator[Example]:
+    best, most = None, 0
+    for intent in intents(persona.language):
+        known = [canonical(wording) for wording in intent.wordings]
+        shared = sum(_near(wording, known) for wording in taught)
+        if shared > most:
+            best, most = intent, shared
+    for index, wording in enumerate(best.wordings if best else ()):
+        answer = fact.answer[index % len(fact.answer)]
+        asked, told = Message("user", wording), Message("assistant", answer)
+        yield Example((asked, told), "wording", fact.id)
+
+
+class _Histories:
+    """Draws what was said before a question."""
+
+    def __init__(
+        self,
+        language: Language,
+        pairs: Sequence[Example],
+        dev: Sequence[Example],
+        mix: Mix,
+        drawn: Random,
+    ) -> None:
+        self._mix, self._drawn = mix, drawn
+        kept = [canonical(question) for example in dev for question in example.questions]
+
+        def unasked(exchanges: Sequence[Exchange]) -> bool:
+            return not any(_near(canonical(user), kept) for user, _ in exchanges)
+
+        self._scraps = [scrap for scrap in scraps(language, "train") if unasked(scrap)]
+        self._leaked = [pair for pair in leaked(language, "train") if unasked([pair])]
+        self._own: list[Exchange] = [(pair.prompt, pair.completion) for pair in pairs]
+
+    def draw(self) -> tuple[tuple[Message, ...], str]:
+        """Return a history and the kind of example that it makes of a question."""
+        if self._drawn.random() < self._mix.alone:
+            return (), "pair"
+        rounds: list[Exchange] = []
+        broken = False
+        # Short histories are as likely as long ones are rare: each round once more unlikely.
+        wanted = min(self._drawn.randint(1, self._mix.rounds) for _ in range(2))
+        while len(rounds) < wanted:
+            lot = self._drawn.random()
+            if lot < self._mix.leaked:
+                rounds.append(self._drawn.choice(self._leaked))
+                broken = True
+            elif lot < self._mix.leaked + self._mix.own and self._own:
+                rounds.append(self._drawn.choice(self._own))
+            else:
+                rounds += self._drawn.choice(self._scraps)
+        return messages(rounds[:wanted]), "recovery" if broken else "depth"
+
+
+def _after(history: tuple[Message, ...], kind: str, example: Example) -> Example:
+    tag = example.kind if example.kind != "pair" else kind
+    return replace(example, messages=(*history, *example.messages), kind=tag)
+
+
+def _some(examples: Sequence[Example], number: int, drawn: Random) -> list[Example]:
+    return drawn.sample(examples, min(number, len(examples)))
+
+
+def _near(question: str, others: Sequence[str]) -> bool:
+    found = process.extractOne(question, others, scorer=fuzz.ratio, score_cutoff=NEAR)
+    return found is not None
