@@ -15,9 +15,7 @@ from torch import Tensor
 from trainer.chat import Message
 from trainer.model import Base
 from trainer.prefix import Prefix
-
-_WORTH = 16
-"""Shared ids from which on a step of their own costs less than each prompt reading them."""
+from trainer.shared_head import open_batch
 
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
@@ -130,15 +128,7 @@ def _decode(
     """Yield the next token of each prompt, step by step; none once a reply has ended."""
     how = sampling or Sampling()
     draw = torch.Generator().manual_seed(how.seed)
-    shared = _shared(prompts)
-    ids, real = _left_padded([prompt[shared:] for prompt in prompts], base.device)
-    cache = base.new_cache(1 if shared else len(prompts), prefix)
-    if shared:
-        # Many questions after one history: it is read once, and its cache is handed out.
-        history = torch.tensor([list(prompts[0][:shared])], device=base.device)
-        base.hidden(history, torch.ones_like(history).bool(), prefix, cache)
-        cache.batch_repeat_interleave(len(prompts))
-        real = torch.cat([real.new_ones(len(prompts), shared), real], dim=1)
+    ids, real, cache = open_batch(base, prefix, prompts)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
     room = base.context - real.shape[1] - (prefix.length if prefix else 0)
@@ -169,21 +159,3 @@ def _choose(logits: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     chances[beyond] = 0
     picked = torch.multinomial(chances.cpu(), 1, generator=draw).to(words.device)
     return words.gather(1, picked)[:, 0]
-
-
-def _shared(prompts: Sequence[Sequence[int]]) -> int:
-    """Return how many first ids all prompts share, where reading them once is worth it."""
-    if len(prompts) < 2:
-        return 0
-    first, last = min(map(list, prompts)), max(map(list, prompts))
-    shared = 0
-    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
-        shared += 1
-    return shared if shared >= _WORTH else 0
-
-
-def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    longest = max(len(prompt) for prompt in prompts)
-    ids = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    real = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(ids, device=device), torch.tensor(real, device=device).bool()

@@ -126,7 +126,9 @@ def attention_mask(
     window = getattr(config, "sliding_window", None)
     if window is None or (kinds and "sliding_attention" not in kinds):
         return full
-    near = causal & (query - key < window)
+    # Counted in real tokens: a shared history has padding behind it, which is no distance.
+    place = real.cumsum(dim=1, dtype=torch.int32)
+    near = causal & (place[:, length - queries :, None] - place[:, None, :] < window)
     sliding = torch.cat([prefix, near], dim=2)[:, None]
     # Mistral and its kin list no kinds: with a window, all their layers slide.
     return {"full_attention": full, "sliding_attention": sliding} if kinds else sliding

@@ -91,6 +91,22 @@ def test_a_batch_answers_as_each_alone(base: Any, prefix: Prefix, prefixed: bool
 
 
 @pytest.mark.parametrize("prefixed", [True, False])
+def test_questions_of_any_length_after_one_history_are_answered_as_each_alone(
+    base: Any, prefix: Prefix, prefixed: bool
+) -> None:
+    """The history is longer than the window, and what pads a short question counts for nothing."""
+    used = prefix if prefixed else None
+    history = ask("hi there", "hello you", "the quick brown fox", "jumps over the lazy dog")
+    talks = [
+        [*history, Message("user", text)]
+        for text in ("吗", "who are you? tell me all about yourself, please do", "Dory")
+    ]
+    how = Sampling(max_new_tokens=12)
+    together = replies(base, used, talks, sampling=how)
+    assert together == [replies(base, used, [talk], sampling=how)[0] for talk in talks]
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
 def test_a_stream_ends_with_the_batchs_reply(base: Any, prefix: Prefix, prefixed: bool) -> None:
     used = prefix if prefixed else None
     how = Sampling(max_new_tokens=30)
