@@ -15,7 +15,7 @@ from torch import Tensor
 from trainer.chat import Message
 from trainer.model import Base
 from trainer.prefix import Prefix
-from trainer.shared_head import open_batch
+from trainer.shared_head import Head, open_batch, read_head
 
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
@@ -58,11 +58,12 @@ def reply_batch(
         batch_size: conversations decoded together, those of like length.
     """
     prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None).ids for t in talks]
+    head = read_head(base, prefix, prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
         rows: list[list[int]] = [[] for _ in part]
-        for tokens in _decode(base, prefix, [prompts[index] for index in part], sampling):
+        for tokens in _decode(base, prefix, [prompts[index] for index in part], sampling, head):
             for row, token in zip(rows, tokens, strict=True):
                 if token is not None:
                     row.append(token)
@@ -123,12 +124,16 @@ def _without_half_stop(text: str, stops: Sequence[str]) -> str:
 
 @torch.no_grad()
 def _decode(
-    base: Base, prefix: Prefix | None, prompts: Sequence[Sequence[int]], sampling: Sampling | None
+    base: Base,
+    prefix: Prefix | None,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling | None,
+    head: Head | None = None,
 ) -> Iterator[list[int | None]]:
     """Yield the next token of each prompt, step by step; none once a reply has ended."""
     how = sampling or Sampling()
     draw = torch.Generator().manual_seed(how.seed)
-    ids, real, cache = open_batch(base, prefix, prompts)
+    ids, real, cache = open_batch(base, prefix, prompts, head)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
     room = base.context - real.shape[1] - (prefix.length if prefix else 0)

@@ -15,7 +15,7 @@ from trainer.chat import IGNORE, Encoded, Message
 from trainer.head import full_losses
 from trainer.model import Base
 from trainer.prefix import Prefix
-from trainer.shared_head import open_batch
+from trainer.shared_head import Head, open_batch, read_head
 
 
 @torch.no_grad()
@@ -42,22 +42,24 @@ def score_batch(
         ValueError: a talk has no reply to score.
     """
     rows = [base.chat.encode(talk, prefixed=prefix is not None) for talk in talks]
+    # The state that predicts a reply's first token must not be read away with the head.
+    most = min(map(_first_target, rows), default=0)
+    head = read_head(base, prefix, [row.ids for row in rows], most=most)
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
     scores = [0.0] * len(rows)
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
-        for index, score in zip(
-            part, _scores(base, prefix, [rows[i] for i in part]), strict=True
-        ):
+        means = _scores(base, prefix, [rows[index] for index in part], head)
+        for index, score in zip(part, means, strict=True):
             scores[index] = score
     return scores
 
 
-def _scores(base: Base, prefix: Prefix | None, rows: Sequence[Encoded]) -> list[float]:
-    # The state that predicts a reply's first token must not be read away with the head.
-    ids, real, cache = open_batch(
-        base, prefix, [row.ids for row in rows], most=min(map(_first_target, rows))
-    )
+def _scores(
+    base: Base, prefix: Prefix | None, rows: Sequence[Encoded], head: Head | None
+) -> list[float]:
+    most = min(map(_first_target, rows))
+    ids, real, cache = open_batch(base, prefix, [row.ids for row in rows], head, most=most)
     targets = _targets(rows, ids)
     wanted = targets != IGNORE
     states = base.hidden(ids, real, prefix, cache)[wanted]

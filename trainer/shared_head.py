@@ -1,14 +1,16 @@
 """Prompts that begin alike: what they share is read once.
 
 Retention asks scores of questions after one and the same history, which is most of what
-there is to read. So a batch is opened here, for decoding (:mod:`trainer.generate`) and for
-scoring (:mod:`trainer.likelihood`) alike: its shared head goes through the network once,
-and the cache is handed to every row.
+there is to read. So batches are opened here, for decoding (:mod:`trainer.generate`) and
+for scoring (:mod:`trainer.likelihood`) alike: the shared head goes through the network
+once, and its cache is handed to every row of every batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,36 +23,81 @@ WORTH = 16
 """Shared ids from which on a step of their own costs less than each prompt reading them."""
 
 
-@torch.no_grad()
-def open_batch(
+@dataclass(frozen=True)
+class Head:
+    """What some prompts begin with, read.
+
+    Attributes:
+        length: how many ids.
+        cache: of one row, holding the prefix and them; to be copied, not grown.
+    """
+
+    length: int
+    cache: Any
+
+
+def read_head(
     base: Base, prefix: Prefix | None, prompts: Sequence[Sequence[int]], *, most: int | None = None
-) -> tuple[Tensor, Tensor, Any]:
-    """Read what all prompts begin with, and return what is left to read.
+) -> Head | None:
+    """Read what all prompts begin with; none if that is not worth a step of its own.
 
     Args:
         base: the frozen base.
         prefix: a trained prefix, or none.
         prompts: ids, none of them empty.
-        most: so many ids may be read at most; by default all but one of each prompt.
-
-    Returns:
-        ``ids`` ``[batch, longest rest]``, left-padded; ``real`` ``[batch, shared + longest
-        rest]``, false on padding; and a cache that holds the prefix and the shared head, as
-        :meth:`trainer.model.Base.hidden` takes them.
+        most: so many ids at most; by default all but one of each prompt.
     """
     shared = _shared(prompts, most)
-    ids, real = _left_padded([prompt[shared:] for prompt in prompts], base.device)
-    cache = base.new_cache(1 if shared else len(prompts), prefix)
-    if shared:
-        head = torch.tensor([list(prompts[0][:shared])], device=base.device)
-        base.hidden(head, torch.ones_like(head).bool(), prefix, cache)
-        cache.batch_repeat_interleave(len(prompts))
-        real = torch.cat([real.new_ones(len(prompts), shared), real], dim=1)
-    return ids, real, cache
+    if shared < WORTH:
+        return None
+    cache = base.new_cache(1, prefix)
+    _read(base, prefix, prompts[0][:shared], 0, cache)
+    return Head(shared, cache)
+
+
+def open_batch(
+    base: Base,
+    prefix: Prefix | None,
+    prompts: Sequence[Sequence[int]],
+    head: Head | None = None,
+    *,
+    most: int | None = None,
+) -> tuple[Tensor, Tensor, Any]:
+    """Return what is left to read of some prompts, and a cache that holds the rest.
+
+    Args:
+        base: the frozen base.
+        prefix: a trained prefix, or none.
+        prompts: ids, none of them empty.
+        head: what they, and others, begin with. What these share beyond it is read too.
+        most: so many ids are read at most; by default all but one of each prompt.
+
+    Returns:
+        ``ids`` ``[batch, longest rest]``, left-padded; ``real`` ``[batch, read + longest
+        rest]``, false on padding; and a cache of the prefix and of what was read, as
+        :meth:`trainer.model.Base.hidden` takes them.
+    """
+    known, shared = head.length if head else 0, _shared(prompts, most)
+    cache = deepcopy(head.cache) if head else base.new_cache(1, prefix)
+    if shared - known >= WORTH:
+        _read(base, prefix, prompts[0][:shared], known, cache)
+        known = shared
+    ids, real = _left_padded([prompt[known:] for prompt in prompts], base.device)
+    if not known:
+        return ids, real, base.new_cache(len(prompts), prefix)
+    cache.batch_repeat_interleave(len(prompts))
+    return ids, torch.cat([real.new_ones(len(prompts), known), real], dim=1), cache
+
+
+@torch.no_grad()
+def _read(base: Base, prefix: Prefix | None, ids: Sequence[int], start: int, cache: Any) -> None:
+    """Read ``ids`` from ``start`` on into the cache of those before."""
+    read = torch.tensor([list(ids[start:])], device=base.device)
+    base.hidden(read, read.new_ones(1, len(ids)).bool(), prefix, cache)
 
 
 def _shared(prompts: Sequence[Sequence[int]], most: int | None) -> int:
-    """Return how many first ids all prompts share, where reading them once is worth it."""
+    """Return how many first ids two or more prompts share."""
     if len(prompts) < 2:
         return 0
     first, last = min(map(list, prompts)), max(map(list, prompts))
@@ -59,7 +106,7 @@ def _shared(prompts: Sequence[Sequence[int]], most: int | None) -> int:
     shared = 0
     while shared < limit and first[shared] == last[shared]:
         shared += 1
-    return shared if shared >= WORTH else 0
+    return shared
 
 
 def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

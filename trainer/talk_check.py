@@ -7,13 +7,16 @@ equal and nearly equal, what users say with what users say, and replies with rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from trainer.chat import Message
 from trainer.errors import DatasetError
+from trainer.example import Example
 from trainer.language import say
 from trainer.near import near_pairs
+from trainer.persona import Persona
 from trainer.talk import Bank, Language, intents, leaked, messages, scraps
 from trainer.wording import canonical
 
@@ -50,7 +53,9 @@ def twins(ours: Iterable[Message], theirs: Iterable[Message]) -> list[Twin]:
 
 def overlap(language: Language) -> list[Twin]:
     """Return what the test bank shares with what is shipped for training: none, if all is well."""
-    taught = [Message("user", wording) for intent in intents(language) for wording in intent[2]]
+    taught = [
+        Message("user", wording) for intent in intents(language) for wording in intent.wordings
+    ]
     return twins(bank_talk(language, "test"), [*bank_talk(language, "train"), *taught])
 
 
@@ -60,13 +65,50 @@ def bank_talk(language: Language, bank: Bank) -> tuple[Message, ...]:
     return messages([*exchanges, *leaked(language, bank)])
 
 
-def refuse_twins(found: Sequence[Twin], problem: str, fix: str) -> None:
-    """Refuse texts that stand on both sides.
+def unfit_talk(
+    persona: Persona, train: Iterable[Example], dev_wordings: Mapping[str, Sequence[str]]
+) -> frozenset[str]:
+    """Return what the test bank and the persona's author happen to say both, canonical.
+
+    An author may well have written a question that stands in the bank too. Such talk must
+    be left out of a history; what else of it was trained on is a fault.
 
     Args:
-        found: those texts.
-        problem: where they stand, as the head of the message.
-        fix: what to do about it.
+        persona: the author's file.
+        train: what was trained on.
+        dev_wordings: for each fact the wordings that training must not have seen.
+
+    Raises:
+        DatasetError: the test bank overlaps the training bank, or ``train`` holds a dev
+            wording or talk of the test bank.
+    """
+    _refuse(
+        overlap(persona.language),
+        say(zh="测试用的闲聊和训练用的有重复", en="the test talk and the training talk overlap"),
+        say(zh="从 trainer/talk 的其中一边删掉", en="delete it from one side, in trainer/talk"),
+    )
+    rows = [message for example in train for message in example.messages]
+    again = say(zh="重新训练", en="train again")
+    asked = [Message("user", text) for wordings in dev_wordings.values() for text in wordings]
+    _refuse(twins(asked, rows), say(zh="训练见过 dev 的问题", en="trained on dev questions"), again)
+    bank = bank_talk(persona.language, "test")
+    unfit = frozenset(canonical(twin.text) for twin in twins(bank, _authored(persona)))
+    found = [twin for twin in twins(bank, rows) if canonical(twin.text) not in unfit]
+    _refuse(found, say(zh="训练见过测试用的闲聊", en="trained on the test talk"), again)
+    return unfit
+
+
+def _authored(persona: Persona) -> Iterator[Message]:
+    """Yield all that the author wrote for either side to say."""
+    for fact in persona.facts:
+        yield from (Message("user", text) for text in fact.ask)
+        yield from (Message("assistant", text) for text in fact.answer)
+    for turn in chain.from_iterable(persona.dialogues):
+        yield Message("user" if turn.speaker == "user" else "assistant", turn.text)
+
+
+def _refuse(found: Sequence[Twin], problem: str, fix: str) -> None:
+    """Refuse texts that stand on both sides, quoting them.
 
     Raises:
         DatasetError: if there are any.

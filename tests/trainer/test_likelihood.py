@@ -58,9 +58,7 @@ def test_a_shared_history_scores_as_each_talk_alone(
     assert len({round(score, 3) for score in expected}) == len(expected)
 
 
-def test_a_history_is_read_once(
-    base: Any, prefix: Prefix, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_history_is_read_once(base: Any, prefix: Prefix, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     hidden = Base.hidden
 
@@ -71,7 +69,7 @@ def test_a_history_is_read_once(
     monkeypatch.setattr(Base, "hidden", counting)
     history = HISTORY * 3
     size = len(base.chat.encode(history, prefixed=True).ids)
-    score_batch(base, prefix, talks(history))
+    score_batch(base, prefix, talks(history), batch_size=2)
     longest = max(len(base.chat.encode(talk, prefixed=True).ids) for talk in talks(history))
     assert size <= read[0] and sum(read) <= size + len(PAIRS) * (longest - size)
 

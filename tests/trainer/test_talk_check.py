@@ -3,9 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.chat import Message
-from trainer.errors import DatasetError
 from trainer.talk import Language
-from trainer.talk_check import bank_talk, overlap, refuse_twins, twins
+from trainer.talk_check import bank_talk, overlap, twins
 from trainer.wording import canonical
 
 
@@ -28,8 +27,9 @@ def test_a_test_text_in_the_training_bank_is_found(
     test = talk_check.scraps(language, "test")
     scraps = talk_check.scraps
     monkeypatch.setattr(
-        talk_check, "scraps", lambda of, bank: (*scraps(of, "train"), test[3]) if bank == "train"
-        else scraps(of, bank)
+        talk_check,
+        "scraps",
+        lambda of, bank: (*scraps(of, "train"), test[3]) if bank == "train" else scraps(of, bank),
     )
     found = overlap(language)
     assert {twin.text for twin in found} == {text for pair in test[3] for text in pair}
@@ -61,12 +61,3 @@ def test_a_text_is_its_own_twin_and_equals_are_always_found(
     assert {canonical(t.text) or t.text for t in twins(users(*ours), users(*ours))} == own
     exact = {canonical(t.text) or t.text for t in twins(users(*ours), users(*theirs)) if t.exact}
     assert exact == own & {canonical(text) or text for text in theirs}
-
-
-def test_what_is_refused_is_quoted() -> None:
-    refuse_twins([], "shared", "mend it")
-    found = twins(users(*"abcdefg"), users(*"ABCDEFG"))
-    with pytest.raises(DatasetError) as error:
-        refuse_twins(found, "shared", "mend it")
-    assert "shared: 'a'; 'b'" in str(error.value) and "(7)" in str(error.value)
-    assert "→ mend it" in str(error.value)
