@@ -19,7 +19,7 @@ PACKAGES = ("trainer", "bot", "plugins", "benchmarks")
 PERSONAS = sorted((ROOT / "personas").glob("*.yaml"))
 LIGHT = (
     *("persona", "chat", "check", "dataset", "metrics", "config", "checkpoint", "bases", "cli"),
-    "inspect_base",
+    *("inspect_base", "talk_check", "retention_file", "report", "diff"),
 )
 
 

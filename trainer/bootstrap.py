@@ -24,7 +24,9 @@ _SEED = 0
 class Figure(BaseModel):
     """A mean, and its 95 % interval."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, use_attribute_docstrings=True, ser_json_inf_nan="constants"
+    )
 
     value: float
     """The mean."""

@@ -7,7 +7,6 @@ depth that both runs measured, over the wordings that both asked.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 

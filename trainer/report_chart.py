@@ -65,10 +65,12 @@ def chart(
             covers the figures and 0.
         worded: a figure as text.
     """
+    series = [Series(one.name, one.label, [*filter(_drawable, one.points)]) for one in series]
+    aside = aside if aside and _drawable((0, aside.figure)) else None
     figures = [figure for one in series for _, figure in one.points]
     figures += [aside.figure] if aside else []
     scale = _Scale(
-        sorted({depth for one in series for depth, _ in one.points}),
+        sorted({depth for one in series for depth, _ in one.points}) or [0],
         *((0.0, 1.0) if share else _span(figures)),
         aside is not None,
     )
@@ -121,12 +123,17 @@ class _Scale:
         return [number * step for number in range(first, last + 1)]
 
 
+def _drawable(point: tuple[int, Figure]) -> bool:
+    """Tell whether a figure is a number: those of a checkpoint that diverged are not."""
+    ends = (point[1].value, point[1].low, point[1].high)
+    return all(end is None or math.isfinite(end) for end in ends)
+
+
 def _span(figures: Sequence[Figure]) -> tuple[float, float]:
     """Return an axis over the figures, their intervals and 0, from tick to tick."""
     ends = [0.0]
     for figure in figures:
         ends += [end for end in (figure.value, figure.low, figure.high) if end is not None]
-    ends = [end for end in ends if math.isfinite(end)]
     step = _step(max(max(ends) - min(ends), 1e-3))
     low, high = math.floor(min(ends) / step) * step, math.ceil(max(ends) / step) * step
     return low, high if high > low else low + step
@@ -157,10 +164,9 @@ def _axes(scale: _Scale, share: bool) -> list[str]:
 
 
 def _curve(series: Series, scale: _Scale, worded: Callable[[Figure], str]) -> str:
-    points = [p for p in series.points if math.isfinite(p[1].value)]
-    if not points:
+    if not series.points:
         return ""
-    line = _path([(scale.x(depth), scale.y(figure.value)) for depth, figure in points])
+    line = _path([(scale.x(depth), scale.y(figure.value)) for depth, figure in series.points])
     marks = [
         marker(
             series.name,
@@ -168,10 +174,10 @@ def _curve(series: Series, scale: _Scale, worded: Callable[[Figure], str]) -> st
             scale.y(figure.value),
             f"{series.label} k={depth}: {worded(figure)}",
         )
-        for depth, figure in points
+        for depth, figure in series.points
     ]
     return (
-        f"{_band(points, series.name, scale)}"
+        f"{_band(series.points, series.name, scale)}"
         f'<path class="line {series.name}" d="{line}"/>{"".join(marks)}'
     )
 

@@ -35,6 +35,7 @@ from trainer.retention_file import (
     Skipped,
     Subject,
     read_retention,
+    subject_words,
     write_retention,
 )
 from trainer.talk_check import bank_talk, unfit_talk
@@ -230,20 +231,11 @@ def _talk_digest(persona: Persona) -> str:
 
 
 def _of_another(path: Path, names: Sequence[str]) -> CheckpointError:
-    meant = {
-        "prefix_sha256": say(zh="另一个检查点", en="another checkpoint"),
-        "persona_digest": say(zh="另一个人设", en="another persona"),
-        "dataset_sha256": say(zh="另一份数据", en="other data"),
-        "talk_sha256": say(zh="另一版测试闲聊", en="other test talk"),
-        "limit": "--limit",
-        "max_new_tokens": say(zh="另一个回复长度", en="another length of replies"),
-        "guarded": say(zh="有没有守护", en="with or without the guard"),
-    }
-    differs = ", ".join(meant[name] for name in names)
+    differs = subject_words(names)
     return CheckpointError(
         say(
-            zh=f"这些数字是另一次测的（{differs}），不能混在一起",
-            en=f"these figures are of something else ({differs}) and must not be mixed in",
+            zh=f"这里的数字和现在要测的不同（{differs}），不能混在一起",
+            en=f"these figures differ in {differs} and must not be mixed in",
         ),
         path=path,
         fix=say(

@@ -51,6 +51,20 @@ class Subject(_Model):
     """The replies are those of the serve-time guard, not of the bare model."""
 
 
+def subject_words(names: Iterable[str]) -> str:
+    """Name fields of a subject for people."""
+    words = {
+        "prefix_sha256": say(zh="检查点", en="the checkpoint"),
+        "persona_digest": say(zh="人设", en="the persona"),
+        "dataset_sha256": say(zh="数据", en="the data"),
+        "talk_sha256": say(zh="测试用的闲聊", en="the test talk"),
+        "limit": "--limit",
+        "max_new_tokens": say(zh="回复长度", en="the length of replies"),
+        "guarded": say(zh="守护", en="the guard"),
+    }
+    return ", ".join(words[name] for name in names)
+
+
 class Reply(_Model):
     """What was said to one probe."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.commands.bilingual import add
-from trainer.errors import RensheError
+from trainer.errors import Fault, RensheError
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def _read_both(before: Path, after: Path) -> list[Retention]:
     from trainer.errors import CheckpointError
     from trainer.retention_file import FILE, read_retention
 
-    found, faults = [], []
+    found: list[Retention] = []
+    faults: list[Fault] = []
     for run in (before, after):
         folder = run.parent if (run / CARD_FILE).is_file() else run
         try:
@@ -113,12 +114,13 @@ def _percent(value: float | None) -> str:
 
 
 def _lines(found: Difference) -> Iterator[str]:
+    from trainer.retention_file import subject_words
+
     if found.settings_changed:
-        names = ", ".join(found.settings_changed)
+        names = subject_words(found.settings_changed)
         yield say(
-            zh=f"注意：两次测法不同（{names}），数字不能直接比。",
-            en=f"Note: the two were measured differently ({names}): the figures do not compare "
-            "directly.",
+            zh=f"注意：两次的{names}不同，数字不能直接比。",
+            en=f"Note: the two differ in {names}: their figures do not compare directly.",
         )
     yield (
         say(zh="人设改过。", en="The persona was changed.")
