@@ -19,8 +19,7 @@ PACKAGES = ("trainer", "bot", "plugins", "benchmarks")
 PERSONAS = sorted((ROOT / "personas").glob("*.yaml"))
 LIGHT = (
     *("persona", "chat", "check", "dataset", "metrics", "config", "checkpoint", "bases", "cli"),
-    "inspect_base",
-    "guard",
+    *("inspect_base", "guard", "talk_check", "retention_file", "report", "diff"),
 )
 
 

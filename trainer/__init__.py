@@ -13,7 +13,8 @@ The path of the data, in order:
 5. :mod:`trainer.train` trains with the settings of :mod:`trainer.config`;
 6. :mod:`trainer.checkpoint` keeps the result with all that it is valid for;
 7. :mod:`trainer.generate` answers, :mod:`trainer.guard` keeps what is served in character,
-   :mod:`trainer.evaluate` measures.
+   :mod:`trainer.evaluate` measures, and :mod:`trainer.retention` measures whether it stays
+   itself.
 
 Nothing here imports ``bot`` or ``plugins``.
 """

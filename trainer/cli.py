@@ -1,8 +1,8 @@
 """The trainer's commands: one for each step from a persona's file to talking with it.
 
 ``renshe`` mounts them (see ``bot/cli.py``). In the order in which a newcomer meets them:
-``new``, ``check``, ``schema``, ``compile``, ``bases``, ``plan``, ``train``, ``eval``, ``chat``,
-``prefix``.
+``new``, ``check``, ``schema``, ``compile``, ``bases``, ``plan``, ``train``, ``eval``, ``diff``,
+``chat``, ``prefix``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from trainer.commands import (
     base_models,
     conversation,
     datasets,
+    differences,
     evaluation,
     persona_files,
     plan,
@@ -30,6 +31,7 @@ def register(app: typer.Typer) -> None:
         plan,
         training,
         evaluation,
+        differences,
         conversation,
         prefixes,
     ):

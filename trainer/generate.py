@@ -15,9 +15,7 @@ from torch import Tensor
 from trainer.chat import Encoded, Message
 from trainer.model import Base
 from trainer.prefix import Prefix, counted
-
-_WORTH = 16
-"""Shared ids from which on a step of their own costs less than each prompt reading them."""
+from trainer.shared_head import Head, open_batch, read_head
 
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
@@ -60,11 +58,12 @@ def reply_batch(
         batch_size: conversations decoded together, those of like length.
     """
     prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None) for t in talks]
+    head = read_head(base, prefix, prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
     for start in range(0, len(order), batch_size):
         part = order[start : start + batch_size]
         rows: list[list[int]] = [[] for _ in part]
-        for tokens in _decode(base, prefix, [prompts[index] for index in part], sampling):
+        for tokens in _decode(base, prefix, [prompts[index] for index in part], sampling, head):
             for row, token in zip(rows, tokens, strict=True):
                 if token is not None:
                     row.append(token)
@@ -125,22 +124,16 @@ def _without_half_stop(text: str, stops: Sequence[str]) -> str:
 
 @torch.no_grad()
 def _decode(
-    base: Base, prefix: Prefix | None, prompts: Sequence[Encoded], sampling: Sampling | None
+    base: Base,
+    prefix: Prefix | None,
+    prompts: Sequence[Encoded],
+    sampling: Sampling | None,
+    head: Head | None = None,
 ) -> Iterator[list[int | None]]:
     """Yield the next token of each prompt, step by step; none once a reply has ended."""
     how = sampling or Sampling()
     draw = torch.Generator().manual_seed(how.seed)
-    shared = shared_ids(prompts)
-    ids, real = _left_padded([prompt.ids[shared:] for prompt in prompts], base.device)
-    cache = base.new_cache(1 if shared else len(prompts), prefix)
-    shift = torch.tensor([[base.shift(prefix, p.history)] for p in prompts], device=base.device)
-    if shared:
-        # Many questions after one history: it is read once, and its cache is handed out.
-        history = torch.tensor([prompts[0].ids[:shared]], device=base.device)
-        known = torch.ones_like(history).bool()
-        base.hidden(history, known, prefix, cache, where=counted(known) - shift[:1])
-        cache.batch_repeat_interleave(len(prompts))
-        real = torch.cat([real.new_ones(len(prompts), shared), real], dim=1)
+    ids, real, shift, cache = open_batch(base, prefix, prompts, head)
     stops = torch.tensor(sorted(base.stop_ids), device=base.device)
     live = torch.arange(len(prompts), device=base.device)
     room = base.context - real.shape[1] - (prefix.length if prefix else 0)
@@ -171,21 +164,3 @@ def _choose(logits: Tensor, how: Sampling, draw: torch.Generator) -> Tensor:
     chances[beyond] = 0
     picked = torch.multinomial(chances.cpu(), 1, generator=draw).to(words.device)
     return words.gather(1, picked)[:, 0]
-
-
-def shared_ids(prompts: Sequence[Encoded]) -> int:
-    """Return how many first ids all prompts share, where reading them once is worth it."""
-    if len(prompts) < 2 or len({prompt.history for prompt in prompts}) > 1:
-        return 0
-    first, last = min(p.ids for p in prompts), max(p.ids for p in prompts)
-    shared = 0
-    while shared < min(len(first), len(last)) - 1 and first[shared] == last[shared]:
-        shared += 1
-    return shared if shared >= _WORTH else 0
-
-
-def _left_padded(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
-    longest = max(len(prompt) for prompt in prompts)
-    ids = [[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts]
-    real = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]
-    return torch.tensor(ids, device=device), torch.tensor(real, device=device).bool()

@@ -82,11 +82,30 @@ def full_loss(base: Base, batch: Batch, prefix: Prefix | None) -> tuple[float, i
     """Return the summed loss over the whole vocabulary, and over how many tokens."""
     wanted = batch.targets != IGNORE
     states, targets = _hidden(base, batch, prefix)[wanted], batch.targets[wanted]
-    total = 0.0
-    for start in range(0, len(targets), _CHUNK):
-        logits = base.logits(states[start : start + _CHUNK])
-        total += float(cross_entropy(logits, targets[start : start + _CHUNK], reduction="sum"))
-    return total, len(targets)
+    return float(full_losses(base, states, targets).double().sum()), len(targets)
+
+
+@torch.no_grad()
+def full_losses(base: Base, states: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss of each position over the whole vocabulary, a chunk of them at a time.
+
+    Args:
+        base: the frozen base.
+        states: ``[positions, hidden]``.
+        targets: ``[positions]``.
+
+    Returns:
+        ``[positions]``, in nats.
+    """
+    losses = [
+        cross_entropy(
+            base.logits(states[start : start + _CHUNK]),
+            targets[start : start + _CHUNK],
+            reduction="none",
+        )
+        for start in range(0, len(targets), _CHUNK)
+    ]
+    return torch.cat(losses) if losses else states.new_zeros(0, dtype=torch.float32)
 
 
 def _hidden(base: Base, batch: Batch, prefix: Prefix | None, *, recompute: bool = False) -> Tensor:

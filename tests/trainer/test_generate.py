@@ -47,7 +47,7 @@ def script(monkeypatch: pytest.MonkeyPatch, base: Any, pieces: list[str | int]) 
         for id in ([piece] if isinstance(piece, int) else base.chat.tokenizer.encode(piece))
     ]
 
-    def decode(_base: Any, _prefix: Any, prompts: Any, _sampling: Any) -> Iterator[list[int]]:
+    def decode(_base: Any, _prefix: Any, prompts: Any, *_: Any) -> Iterator[list[int]]:
         yield from ([id] * len(prompts) for id in ids)
 
     monkeypatch.setattr("trainer.generate._decode", decode)
@@ -88,6 +88,23 @@ def test_a_batch_answers_as_each_alone(base: Any, prefix: Prefix, prefixed: bool
     assert together == [replies(base, used, [talk], sampling=how)[0] for talk in TALKS]
     assert together == replies(base, used, TALKS, sampling=how, batch_size=2)
     assert len(set(together)) > 1
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_questions_of_any_length_after_one_history_are_answered_as_each_alone(
+    base: Any, prefix: Prefix, prefixed: bool
+) -> None:
+    """The history is longer than the window, and what pads a short question counts for nothing."""
+    used = prefix if prefixed else None
+    history = ask("hi there", "hello you", "the quick brown fox", "jumps over the lazy dog")
+    talks = [
+        [*history, Message("user", text)]
+        for text in ("吗", "who are you? tell me all about yourself, please do", "Dory")
+    ]
+    how = Sampling(max_new_tokens=12)
+    together = replies(base, used, talks, sampling=how)
+    assert together == [replies(base, used, [talk], sampling=how)[0] for talk in talks]
+    assert together == replies(base, used, talks, sampling=how, batch_size=2)
 
 
 @pytest.mark.parametrize("prefixed", [True, False])

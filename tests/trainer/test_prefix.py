@@ -216,18 +216,20 @@ def test_leaving_out_the_mask_or_the_positions_is_wrong(dense_base: Any) -> None
     length=st.integers(1, 12),
     prefix=st.integers(0, 4),
     window=st.integers(1, 8),
-    left=st.booleans(),
+    start=st.integers(0, 12),
     data=st.data(),
 )
 @settings(max_examples=150, deadline=None)
 def test_masks_and_positions_equal_a_count_by_hand(
-    padding: list[int], length: int, prefix: int, window: int, left: bool, data: st.DataObject
+    padding: list[int], length: int, prefix: int, window: int, start: int, data: st.DataObject
 ) -> None:
+    """Padding stands to the left, to the right, or behind a history that all rows share."""
     queries = data.draw(st.integers(1, length))
     real = torch.ones(len(padding), length, dtype=torch.bool)
     for row, count in enumerate(padding):
         cut = min(count, length - 1)
-        real[row, slice(0, cut) if left else slice(length - cut, length)] = False
+        first = min(start, length - cut)
+        real[row, first : first + cut] = False
     mixed = PretrainedConfig(layer_types=["full_attention", "sliding_attention"])
     mixed.sliding_window = window
     masks = attention_mask(mixed, real, prefix, queries)

@@ -1,4 +1,7 @@
-"""``eval``: the figures of a run, three columns side by side, and some replies to read."""
+"""``eval``: the figures of a run, three columns side by side, and some replies to read.
+
+With ``--retention`` it is another measurement, see :mod:`trainer.commands.retention`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.commands.bilingual import add
-from trainer.errors import CheckpointError
+from trainer.commands.retention import measure_retention, read_depths
+from trainer.errors import CheckpointError, ConfigError
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -35,11 +39,12 @@ def register(app: typer.Typer) -> None:
         evaluate_command,
         about=say(
             zh="用训练时没见过的问法考它：底座、底座加自述、训练后，三列并排；"
-            "再隔几轮闲聊问一遍，看还记不记得。",
+            "再隔几轮闲聊问一遍，看还记不记得。--retention 细测人设保持：越聊越深，还是不是它。",
             en="Ask it in wordings that it never saw: the base, the base told who it is, and the "
-            "tuned one side by side; then again after some small talk.",
+            "tuned one side by side; then again after some small talk. --retention measures "
+            "closely whether it stays itself ever deeper in a conversation.",
         ),
-        example="renshe eval run\nrenshe eval run --limit 0",
+        example="renshe eval run\nrenshe eval run --limit 0\nrenshe eval run --retention",
     )
 
 
@@ -60,6 +65,49 @@ def evaluate_command(
             ),
         ),
     ] = 64,
+    retention: Annotated[
+        bool,
+        typer.Option(
+            "--retention",
+            help=say(
+                zh="测人设保持，写出 retention.json 和 retention.html；断了再跑会接着测",
+                en="Measure retention, into retention.json and retention.html; goes on where it "
+                "was cut off.",
+            ),
+        ),
+    ] = False,
+    depths: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,K",
+            help=say(
+                zh="先聊几轮再问；默认闲聊 0,1,2,4,8,16，自己的话和露馅的话 2,8,16",
+                en="Rounds before the questions; by default 0,1,2,4,8,16 of small talk and 2,8,16 "
+                "of its own talk and of leaked talk.",
+            ),
+        ),
+    ] = None,
+    history_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help=say(
+                zh="另测一行：先聊至少这么多 token；默认 1000，0 是不测",
+                en="One more row, after at least so many tokens of talk; 1000 by default, 0 "
+                "leaves it out.",
+            ),
+        ),
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option(
+            "--fresh",
+            help=say(
+                zh="丢掉 retention.json，从头测", en="Measure anew, whatever retention.json holds."
+            ),
+        ),
+    ] = False,
 ) -> None:
     """Measure, print, and write the figures into the run folder."""
     from trainer.checkpoint import CARD_FILE, open_checkpoint
@@ -67,10 +115,16 @@ def evaluate_command(
     from trainer.commands.screen import reporting
     from trainer.dataset import read_dataset
 
+    if not retention:
+        _refuse_needless({"--depths": depths, "--history-tokens": history_tokens, "--fresh": fresh})
+    asked = None if depths is None else read_depths(depths)
     checkpoint = open_checkpoint(run)
     folder = run.parent if (run / CARD_FILE).is_file() else run
     dataset = read_dataset(folder / "data")
     _refuse_other_data(dataset, checkpoint, folder)
+    if retention:
+        _measure_retention(run, folder, dataset, asked, history_tokens, limit, fresh)
+        return
     with reporting() as report:
         from trainer.evaluate import evaluate, write_evaluation
         from trainer.model import load_tuned
@@ -80,6 +134,38 @@ def evaluate_command(
     write_evaluation(evaluation, folder / "eval")
     tell_backend(tuned.base)
     _show(evaluation, folder / "eval")
+
+
+def _measure_retention(
+    run: Path,
+    folder: Path,
+    dataset: Dataset,
+    depths: tuple[int, ...] | None,
+    history_tokens: int | None,
+    limit: int,
+    fresh: bool,
+) -> None:
+    from trainer.retention import DEPTHS, HISTORY_TOKENS, OTHER_DEPTHS, Extent
+
+    extent = Extent(
+        depths=DEPTHS if depths is None else depths,
+        other_depths=OTHER_DEPTHS if depths is None else depths,
+        history_tokens=HISTORY_TOKENS if history_tokens is None else history_tokens,
+        limit=limit,
+    )
+    measure_retention(run, folder, dataset, extent, fresh=fresh)
+
+
+def _refuse_needless(options: dict[str, object]) -> None:
+    """Refuse what would be ignored."""
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        names = ", ".join(given)
+        raise ConfigError(
+            say(zh=f"{names} 只和 --retention 一起用", en=f"{names} is for --retention only"),
+            fix=say(zh="加上 --retention", en="add --retention"),
+            code="needless-option",
+        )
 
 
 def _refuse_other_data(dataset: Dataset, checkpoint: Checkpoint, folder: Path) -> None:
