@@ -1,5 +1,6 @@
 """Every command of the README is run, on the real base where it needs one."""
 
+import json
 import re
 import shlex
 import shutil
@@ -15,7 +16,28 @@ SHORTER = {
     # The commands are the README's; only how long they take is cut.
     "train": ["--set", "max_steps=2", "--set", "save_steps=2"],
     "eval": ["--limit", "2"],
+    "--retention": ["--limit", "1", "--depths", "0,2", "--history-tokens", "0"],
+    "chatglm2-6b-int4": [
+        # Its tokenizer has 507 pieces: the same text is many more tokens.
+        *("--set", "pre_seq_len=8", "--set", "max_source_length=2000"),
+        *("--set", "max_target_length=2000", "--set", "gradient_accumulation_steps=1"),
+    ],
 }
+REFERENCE = ROOT / "tests" / "data" / "chatglm2"
+TRAIN_SH = """PRE_SEQ_LEN=8
+LR=2e-2
+python3 main.py --do_train --max_source_length 64 --max_target_length 128 \\
+    --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --max_steps 3000 \\
+    --learning_rate $LR --pre_seq_len $PRE_SEQ_LEN --quantization_bit 4
+"""
+
+
+def official_folder(folder: Path) -> None:
+    """The tiny ChatGLM2 in the released int4 layout, with room for a long text."""
+    shutil.copytree(REFERENCE / "chatglm2-tiny", folder)
+    shutil.copy(REFERENCE / "chatglm2-tiny-int4" / "model.safetensors", folder)
+    config = json.loads((REFERENCE / "chatglm2-tiny-int4" / "config.json").read_text("utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "seq_length": 8192}), "utf-8")
 
 
 def commands(readme: str) -> list[list[str]]:
@@ -42,12 +64,20 @@ def test_both_readmes_give_the_same_commands() -> None:
 @pytest.mark.parametrize("readme", ["README.md"])
 def test_every_renshe_command_runs(readme: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "personas", tmp_path / "personas")
+    shutil.copytree(ROOT / "trainer" / "configs", tmp_path / "trainer" / "configs")
+    official_folder(tmp_path / "chatglm2-6b-int4")
+    (tmp_path / "train.sh").write_text(TRAIN_SH, "utf-8")
     ran = []
     for words in commands(readme):
         if words[0] != "renshe" or words[1] == "demo":  # the page has its own browser test
             continue
+        shorter = list(SHORTER.get(words[1], []))
+        if "--retention" in words:
+            shorter = SHORTER["--retention"]
+        if words[1] == "train" and "chatglm2-6b-int4" in words:
+            shorter += SHORTER["chatglm2-6b-int4"]
         run = subprocess.run(
-            [RENSHE, *words[1:], *SHORTER.get(words[1], [])],
+            [RENSHE, *words[1:], *shorter],
             cwd=tmp_path,
             input="你是谁\n/exit\n",
             capture_output=True,
@@ -56,3 +86,4 @@ def test_every_renshe_command_runs(readme: str, tmp_path: Path) -> None:
         assert run.returncode == 0, f"{words}\n{run.stdout}\n{run.stderr}"
         ran.append(words[1])
     assert set(ran) >= {"new", "check", "schema", "compile", "train", "eval", "chat", "bases"}
+    assert set(ran) >= {"plan", "prefix"} and len(ran) >= 17

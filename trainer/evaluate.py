@@ -194,13 +194,9 @@ def _at_depth(
     tuned: Tuned, depth: int, train: Sequence[Example], dev: Sequence[Example], report: Report
 ) -> DepthScore:
     persona = tuned.card.persona
-    talks = [
-        (
-            *running_talk(persona.language, "test", depth, f"{index // 32}"),
-            Message("user", example.prompt),
-        )
-        for index, example in enumerate([*train, *dev])
-    ]
+    # One history for all: what is asked after it is forked off, and it is read once.
+    history = running_talk(persona.language, "test", depth, "eval")
+    talks = [(*history, Message("user", example.prompt)) for example in [*train, *dev]]
     replies = _answers(tuned, talks, report)
     taught, held = replies[: len(train)], replies[len(train) :]
     written = {fact.id: fact.answer for fact in persona.facts}
