@@ -121,13 +121,15 @@ def epoch_batches(
 ) -> list[list[Encoded]]:
     """Return the batches of one epoch: round one, then what has a history, each shuffled.
 
-    Examples with the same history go together, so that it is read once for all of them.
+    Of a conversation with several replies each epoch teaches one, in turn. Examples with
+    the same history go together, so that it is read once for all of them.
 
     Raises:
         DatasetError: if an example does not fit the settings.
     """
     draw = random.Random(f"{config.seed}/{epoch}")
-    rows = [row for e in examples for row in encode_example(chat, e.messages, config)]
+    lessons = [encode_example(chat, example.messages, config) for example in examples]
+    rows = [each[epoch % len(each)] for each in lessons if each]
     draw.shuffle(rows)
     groups: dict[tuple[int, ...], list[Encoded]] = {}
     for row in rows:
