@@ -119,7 +119,7 @@ PACKED = 768
 def epoch_batches(
     examples: Sequence[Example], chat: Chat, config: TrainConfig, epoch: int
 ) -> list[list[Encoded]]:
-    """Return the batches of one epoch: round one, then what has a history, each shuffled.
+    """Return the batches of one epoch, in an order drawn from the seed and the epoch.
 
     Of a conversation with several replies each epoch teaches one, in turn. Examples with
     the same history go together, so that it is read once for all of them.
@@ -140,8 +140,7 @@ def epoch_batches(
     rest = [row for chunk in chunks if len(chunk) < size for row in chunk]
     batches = [*whole, *_chunks(rest, size)]
     draw.shuffle(batches)
-    # Round one first: what is known already is then only to be held on to, after other talk.
-    return sorted(batches, key=lambda batch: any(row.history for row in batch))
+    return batches
 
 
 def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> list[Encoded]:
