@@ -257,7 +257,7 @@ def test_demo_serves_a_run_until_ctrl_c(tmp_path: Path, tiny_base_folder: Path) 
         assert client.predict("你好", api_name="/chat")
         client.close()
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=30)
+        out, err = running.communicate(timeout=120)
         assert (running.returncode, out) == (0, "") and "Traceback" not in err
     finally:
         running.kill()

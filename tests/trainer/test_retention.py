@@ -298,10 +298,11 @@ def test_the_margin_is_that_of_a_leaked_answer(
 
 
 def test_forgetting_is_the_change_on_general_talk(measured: Retention, tuned: Tuned) -> None:
-    talk = [
+    whole = [
         [m for pair in scrap for m in (Message("user", pair[0]), Message("assistant", pair[1]))]
         for scrap in scraps("zh", "test")
     ]
+    talk = [lesson for each in whole for lesson in tuned.base.chat.lessons(each)]
     with_prefix = score_batch(tuned.base, tuned.prefix, talk)
     without = score_batch(tuned.base, None, talk)
     assert measured.forgetting and measured.forgetting.figure

@@ -247,6 +247,7 @@ WORDS = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(st.text(), st.lists(WORDS, max_size=25).map("".join)))
+@example("%YAML 1.0")  # the parser asserts
 @example("---\n")  # the place is behind the last line
 def test_no_text_makes_it_raise(text: str) -> None:
     made, found = parse_yaml(text, Settings)

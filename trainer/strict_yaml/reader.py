@@ -59,7 +59,8 @@ def read_document(text: str, path: Path | None = None) -> tuple[Document | None,
         root = reader.top()
     except _StopReadingError:
         return None, faults
-    except (YAMLError, ValueError, OverflowError) as error:  # a few bad escapes end in the latter
+    # A few bad escapes overflow, and the parser asserts that a %YAML line says 1.1 or 1.2.
+    except (YAMLError, ValueError, OverflowError, AssertionError) as error:
         return None, [*faults, explain_syntax(error, text, path)]
     return Document(path, root), faults
 
