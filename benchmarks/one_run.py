@@ -16,7 +16,7 @@ from trainer.chat import Message
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, compile_persona
 from trainer.generate import Sampling, reply_batch
-from trainer.metrics import chrf
+from trainer.metrics import is_near
 from trainer.model import Base, load_base
 from trainer.persona import Persona, load_persona
 from trainer.prefix import Prefix
@@ -55,10 +55,7 @@ def _train_pair(base: Base, prefix: Prefix, persona: Persona, dataset: Dataset) 
     answers = {fact.id: fact.answer for fact in persona.facts}
     talks = [(Message("user", example.prompt),) for example in pairs]
     replies = dict(reply_batch(base, prefix, talks, sampling=Sampling(max_new_tokens=64)))
-    near = [
-        max(chrf(answer, replies[index]) for answer in answers[pair.fact or ""]) >= 0.6
-        for index, pair in enumerate(pairs)
-    ]
+    near = [is_near(answers[pair.fact or ""], replies[index]) for index, pair in enumerate(pairs)]
     return sum(near) / len(near)
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from trainer.errors import BaseModelError, Fault
+from trainer.errors import BaseModelError, ConfigError, Fault
 from trainer.glm import is_official, official_chat_format, read_config, stored_bits
 from trainer.language import say
 
@@ -176,6 +176,25 @@ def packed_bits(name: str) -> Bits | None:
     if any(base.name == name for base in EMBEDDED) or not is_official(read_config(path)):
         return None
     return stored_bits(read_config(path))
+
+
+def refuse_other_bits(source: BaseSource, bits: Bits | None) -> None:
+    """Refuse to pack a base otherwise than it is packed already.
+
+    Raises:
+        ConfigError: its weights are stored in other bits than ``bits``.
+    """
+    if source.bits in (None, bits):
+        return
+    raise ConfigError(
+        say(
+            zh=f"这个底座的权重已经是 int{source.bits}，不能再变成 {bits or '不量化'}",
+            en=f"this base is stored in int{source.bits} and cannot become {bits or 'dense'}",
+        ),
+        path=source.folder / "config.json",
+        fix=f"--bits {source.bits}",
+        code="bits-stored",
+    )
 
 
 def _embedded(base: EmbeddedBase, report: Report) -> BaseSource:

@@ -21,7 +21,6 @@ from torch import Tensor
 from trainer.chat import IGNORE, Chat, Encoded, Message, latest_rounds
 from trainer.config import TrainConfig
 from trainer.errors import DatasetError
-from trainer.example import Example
 from trainer.language import say
 
 
@@ -83,9 +82,7 @@ class _Tree:
     def __init__(self, first: Encoded, *, anchored: bool) -> None:
         self._anchored = anchored
         self._history = first.history
-        # A history that is taught as well belongs to its own example alone.
-        shared = first.history and set(first.targets[: first.history]) == {IGNORE}
-        self._trunk = first.ids[: first.history] if shared else []
+        self._trunk = first.ids[: first.history]
         self.ids = list(self._trunk)
         self.targets = [IGNORE] * len(self._trunk)
         self.where = [self._place(first, index) for index in range(len(self._trunk))]
@@ -117,18 +114,19 @@ PACKED = 768
 
 
 def epoch_batches(
-    examples: Sequence[Example], chat: Chat, config: TrainConfig, epoch: int
+    lessons: Sequence[Sequence[Encoded]], config: TrainConfig, epoch: int
 ) -> list[list[Encoded]]:
     """Return the batches of one epoch, in an order drawn from the seed and the epoch.
 
     Of a conversation with several replies each epoch teaches one, in turn. Examples with
     the same history go together, so that it is read once for all of them.
 
-    Raises:
-        DatasetError: if an example does not fit the settings.
+    Args:
+        lessons: the rows of each example (:func:`encode_example`).
+        config: the settings.
+        epoch: its number.
     """
     draw = random.Random(f"{config.seed}/{epoch}")
-    lessons = [encode_example(chat, example.messages, config) for example in examples]
     rows = [each[epoch % len(each)] for each in lessons if each]
     draw.shuffle(rows)
     groups: dict[tuple[int, ...], list[Encoded]] = {}

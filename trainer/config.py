@@ -67,19 +67,18 @@ class TrainConfig(BaseModel):
     """Of the order of the data, the sampled words and a random prefix."""
 
 
-def settled(config: TrainConfig, batches: int, *, is_mix: bool) -> TrainConfig:
-    """Return ``config`` with the number of steps in it.
+def steps_of(config: TrainConfig, batches: int, *, is_mix: bool) -> int:
+    """Return how many updates a run makes.
 
     Args:
-        config: the settings; a given ``max_steps`` stays.
+        config: the settings; ``max_steps`` is taken if it is given.
         batches: in one pass over the data.
         is_mix: the data teaches everything many times in one pass (:mod:`trainer.mix`).
     """
     if config.max_steps is not None:
-        return config
+        return config.max_steps
     passes = 1 if is_mix else _PASSES
-    steps = max(1, passes * batches // config.gradient_accumulation_steps)
-    return config.model_copy(update={"max_steps": steps})
+    return max(1, passes * batches // config.gradient_accumulation_steps)
 
 
 _PASSES = 6

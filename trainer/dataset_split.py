@@ -16,11 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from rapidfuzz import fuzz, process
-
 from trainer.example import Example
-from trainer.near import near_pairs
-from trainer.wording import NEAR, canonical
+from trainer.near import is_near, near_pairs
+from trainer.wording import canonical
 
 MIN_WORDINGS = 3
 """A fact with fewer wordings needs them all for training."""
@@ -60,7 +58,7 @@ def leak_check(train: Iterable[Example], dev: Iterable[Example]) -> LeakCheck:
     """
     taught, asked = _canonical_questions(train), _canonical_questions(dev)
     exact = set(asked) & set(taught)
-    near = [question for question in asked if question not in exact and _near(question, taught)]
+    near = [question for question in asked if question not in exact and is_near(question, taught)]
     return LeakCheck(len(exact), len(near), len(taught) * len(asked))
 
 
@@ -182,9 +180,3 @@ def _canonical_questions(examples: Iterable[Example]) -> list[str]:
     """Return what the user says, each question once, in order."""
     asked = (question for example in examples for question in example.questions)
     return list(dict.fromkeys(canonical(question) for question in asked))
-
-
-def _near(question: str, others: Sequence[str]) -> list[str]:
-    """Return those of ``others`` that are ``question`` or nearly so (all canonical)."""
-    matches = process.extract_iter(question, others, scorer=fuzz.ratio, score_cutoff=NEAR)
-    return [match[0] for match in matches]

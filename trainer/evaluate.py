@@ -22,16 +22,13 @@ from trainer.errors import DatasetError
 from trainer.example import Example
 from trainer.generate import Sampling, reply_batch
 from trainer.language import say
-from trainer.metrics import chrf, corpus_scores
+from trainer.metrics import corpus_scores, is_near
 from trainer.model import Tuned
 from trainer.persona import Persona
 from trainer.talk import running_talk
 
 DEPTHS = (0, 2, 4)
 """Rounds of unrelated talk before a question."""
-
-NEAR = 0.6
-"""A reply is near the written answer from this chrF on (0 to 1)."""
 
 Report = Callable[[str, float], None]
 
@@ -201,7 +198,7 @@ def _at_depth(
     taught, held = replies[: len(train)], replies[len(train) :]
     written = {fact.id: fact.answer for fact in persona.facts}
     near = [
-        max(chrf(answer, reply) for answer in _written(written, example)) >= NEAR
+        is_near(_written(written, example), reply)
         for example, reply in zip(train, taught, strict=True)
     ]
     return DepthScore(

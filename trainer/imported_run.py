@@ -13,13 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainer.bases import BaseSource
+from trainer.bases import BaseSource, refuse_other_bits
 from trainer.checkpoint import Card, RunIndex, library_versions, save_checkpoint, write_index
 from trainer.config import TrainConfig
 from trainer.dataset import compile_persona, write_dataset
-from trainer.errors import ConfigError
 from trainer.glm import read_config, stored_bits
-from trainer.language import say
 from trainer.model import load_chat
 from trainer.persona import Persona
 from trainer.prefix import Prefix
@@ -62,16 +60,7 @@ def import_run(
         DatasetError: the persona cannot be compiled.
     """
     refuse_taken(run)
-    if source.bits not in (None, bits):
-        raise ConfigError(
-            say(
-                zh=f"这个底座的权重已经是 int{source.bits}，不能再变成 {bits or '不量化'}",
-                en=f"this base is stored in int{source.bits} and cannot become {bits or 'dense'}",
-            ),
-            path=source.folder / "config.json",
-            fix=f"--bits {source.bits}",
-            code="bits-stored",
-        )
+    refuse_other_bits(source, bits)
     prefix = read_prefix(path, source)
     chat = load_chat(source, chat_format)
     dataset = compile_persona(persona)

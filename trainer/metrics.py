@@ -12,7 +12,7 @@ about a second and most commands never score anything. Nothing is downloaded.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from statistics import fmean
@@ -20,6 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.chrf import CHRF
+
+NEAR = 0.6
+"""A reply is near a written answer from this chrF on (0 to 1)."""
 
 ROUGE_NAMES = ("rouge-1", "rouge-2", "rouge-l")
 
@@ -128,3 +131,8 @@ def _chrf_metric() -> CHRF:
     from sacrebleu.metrics.chrf import CHRF
 
     return CHRF(char_order=6, word_order=0, beta=2)
+
+
+def is_near(written: Iterable[str], reply: str) -> bool:
+    """Tell whether ``reply`` is near any of the answers that were written: all are right."""
+    return max(chrf(answer, reply) for answer in written) >= NEAR

@@ -19,17 +19,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
-from rapidfuzz import fuzz, process
-
 from trainer.chat import Message
 from trainer.dataset import count_kinds
 from trainer.dataset_files import Dataset
 from trainer.dataset_split import leak_check
 from trainer.example import Example
 from trainer.mix_settings import Mix
+from trainer.near import is_near
 from trainer.persona import Fact, Persona
 from trainer.talk import Exchange, Language, intents, leaked, messages, scraps
-from trainer.wording import NEAR, canonical
+from trainer.wording import canonical
 
 
 def mixed(dataset: Dataset, mix: Mix) -> Dataset:
@@ -77,7 +76,7 @@ def known_wordings(
         example
         for fact in persona.facts
         for example in _reworded(fact, persona, taught.get(fact.id, []))
-        if not _near(canonical(example.prompt), everything)
+        if not is_near(canonical(example.prompt), everything)
     ]
 
 
@@ -85,7 +84,7 @@ def _reworded(fact: Fact, persona: Persona, taught: Sequence[str]) -> Iterator[E
     best, most = None, 0
     for intent in intents(persona.language):
         known = [canonical(wording) for wording in intent.wordings]
-        shared = sum(_near(wording, known) for wording in taught)
+        shared = sum(is_near(wording, known) for wording in taught)
         if shared > most:
             best, most = intent, shared
     for index, wording in enumerate(best.wordings if best else ()):
@@ -109,7 +108,7 @@ class _Histories:
         kept = [canonical(question) for example in dev for question in example.questions]
 
         def unasked(exchanges: Sequence[Exchange]) -> bool:
-            return not any(_near(canonical(user), kept) for user, _ in exchanges)
+            return not any(is_near(canonical(user), kept) for user, _ in exchanges)
 
         self._scraps = [scrap for scrap in scraps(language, "train") if unasked(scrap)]
         self._leaked = [pair for pair in leaked(language, "train") if unasked([pair])]
@@ -142,8 +141,3 @@ def _after(history: tuple[Message, ...], kind: str, example: Example) -> Example
 
 def _some(examples: Sequence[Example], number: int, drawn: Random) -> list[Example]:
     return drawn.sample(examples, min(number, len(examples)))
-
-
-def _near(question: str, others: Sequence[str]) -> bool:
-    found = process.extractOne(question, others, scorer=fuzz.ratio, score_cutoff=NEAR)
-    return found is not None

@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from trainer.backends import Choice, choose_backend, served_by
-from trainer.bases import BaseSource, Report, find_base, pointer_fault
+from trainer.bases import BaseSource, Report, find_base, pointer_fault, refuse_other_bits
 from trainer.chat import Chat, Message, Tokenizer, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError, Fault
@@ -216,16 +216,7 @@ def load_base(
     place = pick_device(device)
     computes = pick_dtype(dtype, place)
     source = find_base(name, report)
-    if source.bits is not None and bits != source.bits:
-        raise ConfigError(
-            say(
-                zh=f"这个底座的权重已经是 int{source.bits}，不能再变成 {bits or '不量化'}",
-                en=f"this base is stored in int{source.bits} and cannot become {bits or 'dense'}",
-            ),
-            path=source.folder / "config.json",
-            fix=f"--bits {source.bits}",
-            code="bits-stored",
-        )
+    refuse_other_bits(source, bits)
     choice = choose_backend(
         backend, bits=bits, stored=source.bits is not None, place=place, dtype=computes
     )

@@ -7,7 +7,7 @@ length each is compared only with those a little longer, in blocks, in rapidfuzz
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from rapidfuzz import fuzz, process
@@ -40,6 +40,11 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
         for row, column in np.argwhere(scores >= NEAR):
             if row < column:
                 yield rows[row], columns[column]
+
+
+def is_near(question: str, others: Iterable[str]) -> bool:
+    """Tell whether any of ``others`` is ``question`` or nearly so (all canonical)."""
+    return process.extractOne(question, others, scorer=fuzz.ratio, score_cutoff=NEAR) is not None
 
 
 def _longest(size: int) -> float:

@@ -22,7 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trainer.bases import BaseSource
 from trainer.batches import collate, encode_example, epoch_batches
 from trainer.chat import IGNORE, Chat
-from trainer.config import TrainConfig, settled
+from trainer.config import TrainConfig, steps_of
 from trainer.errors import BaseModelError
 from trainer.glm import glm_config, read_config
 from trainer.language import say
@@ -178,8 +178,9 @@ def measure(data: TrainingSet, chat: Chat, config: TrainConfig) -> tuple[Shape, 
     Raises:
         DatasetError: an example does not fit the settings.
     """
-    batches = epoch_batches(data.dataset.train, chat, config, 0)
-    steps = _steps(settled(config, len(batches), is_mix=data.dataset.manifest.mix is not None))
+    lessons = [encode_example(chat, e.messages, config) for e in data.dataset.train]
+    batches = epoch_batches(lessons, config, 0)
+    steps = steps_of(config, len(batches), is_mix=data.dataset.manifest.mix is not None)
     rows = [row for batch in batches for row in batch]
     dev = [row for e in data.dataset.dev for row in encode_example(chat, e.messages, config)]
     opening = chat.opening(data.persona.summary)
@@ -199,10 +200,6 @@ def measure(data: TrainingSet, chat: Chat, config: TrainConfig) -> tuple[Shape, 
     micro = steps * config.gradient_accumulation_steps
     tokens = sum(int(batch.real.sum()) for batch in packed) * micro // len(batches)
     return shape, Work(steps, tokens, micro / len(batches))
-
-
-def _steps(config: TrainConfig) -> int:
-    return config.max_steps or 0
 
 
 def most_work(config: TrainConfig) -> Work | None:

@@ -234,11 +234,27 @@ def quantize_linears(
     Raises:
         BaseModelError: if there was no linear layer to replace.
     """
+    return replace_linears(
+        network, lambda linear: QuantizedLinear.from_linear(linear, bits, backend), keep=keep
+    )
+
+
+def replace_linears(
+    network: nn.Module, make: Callable[[nn.Linear], nn.Module], *, keep: nn.Module | None
+) -> int:
+    """Put what ``make`` makes in the place of every linear layer but ``keep``.
+
+    Returns:
+        how many layers were replaced.
+
+    Raises:
+        BaseModelError: if there was no linear layer to replace.
+    """
     count = 0
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and child is not keep:
-                setattr(parent, name, QuantizedLinear.from_linear(child, bits, backend))
+                setattr(parent, name, make(child))
                 count += 1
     if not count:
         raise BaseModelError(

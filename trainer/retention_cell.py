@@ -18,16 +18,13 @@ import torch
 from trainer.chat import Message
 from trainer.generate import Sampling, reply_batch
 from trainer.likelihood import score_batch
-from trainer.metrics import chrf
+from trainer.metrics import is_near
 from trainer.model import Tuned
-from trainer.persona import Fact, Persona
+from trainer.persona import Persona
 from trainer.probes import HALVES, Dialogues, History, Probe
 from trainer.retention_file import Cell, Reply, Skipped, make_cell
 from trainer.talk import leaked
 from trainer.wording import asks_identity
-
-NEAR = 0.6
-"""A reply is near a written answer from this chrF on (0 to 1)."""
 
 MAX_NEW_TOKENS = 48
 """A reply is cut there."""
@@ -168,7 +165,7 @@ class Asker:
             written=probe.written,
             taught=probe.taught,
             reply=reply,
-            right=_near(fact, reply) if probe.taught else fact.matches(reply),
+            right=is_near(fact.answer, reply) if probe.taught else fact.matches(reply),
             leaked=persona.leaked(reply) if persona.leaks else None,
             contradicts=fact.contradicts(reply) if fact.reject else None,
             nll=nll,
@@ -198,11 +195,6 @@ def _part(told: Callable[[float], None], half: int) -> Callable[[float], None]:
 
 def _answered(probe: Probe, before: Sequence[Message], text: str) -> tuple[Message, ...]:
     return (*probe.after(before), Message("assistant", text))
-
-
-def _near(fact: Fact, reply: str) -> bool:
-    """Tell whether a reply is near any answer that the author wrote: all of them are right."""
-    return max(chrf(answer, reply) for answer in fact.answer) >= NEAR
 
 
 def _broken_answers(persona: Persona) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ from trainer.checkpoint import (
     save_checkpoint,
     write_index,
 )
-from trainer.config import TrainConfig, settled
+from trainer.config import TrainConfig, steps_of
 from trainer.dataset import Dataset
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.head import SampledHead, full_loss
@@ -155,10 +155,11 @@ class Run:
         self.base, self.persona, self.folder = base, persona, folder
         self._train, self._data = dataset.train, dataset_sha256
         self._refuse_empty()
-        first = epoch_batches(self._train, base.chat, config, 0)
+        self._lessons = [encode_example(base.chat, e.messages, config) for e in self._train]
+        first = epoch_batches(self._lessons, config, 0)
         is_mix = dataset.manifest.mix is not None
-        self.config = config = settled(config, len(first), is_mix=is_mix)
-        self._steps = config.max_steps or 0
+        self._steps = steps_of(config, len(first), is_mix=is_mix)
+        self.config = config = config.model_copy(update={"max_steps": self._steps})
         self._dev = [
             row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
         ]
@@ -175,15 +176,14 @@ class Run:
             config.seed,
             recompute=config.gradient_checkpointing,
         )
-        rows = [row for batch in first for row in batch]
         self.plan = Plan(
             steps=self._steps,
             epochs=self._steps * config.gradient_accumulation_steps / len(first),
-            conversations=len(rows),
+            conversations=sum(map(len, first)),
             pre_seq_len=self._state.prefix.length,
             parameters=sum(p.numel() for p in self._state.prefix.parameters()),
         )
-        self._refuse_overflow(max(len(row.ids) for row in [*rows, *self._dev]))
+        self._refuse_overflow(max(len(row.ids) for row in self._rows()))
 
     @property
     def prefix(self) -> Prefix:
@@ -260,14 +260,14 @@ class Run:
         return islice(epochs, self._state.step * self.config.gradient_accumulation_steps, None)
 
     def _epoch(self, number: int) -> list[list[Encoded]]:
-        return epoch_batches(self._train, self.base.chat, self.config, number)
+        return epoch_batches(self._lessons, self.config, number)
 
     def _words(self) -> set[int]:
-        """Return every word of the data; not of one epoch, in which rounds may be dropped."""
-        chat = self.base.chat
-        lessons = (lesson for e in self._train for lesson in chat.lessons(e.messages))
-        rows = [chat.encode(lesson, prefixed=True) for lesson in lessons]
-        return {chat.stop_id, *(word for row in [*rows, *self._dev] for word in row.ids)}
+        """Return every word of the data; not of one epoch, which teaches one reply of many."""
+        return {self.base.chat.stop_id, *(word for row in self._rows() for word in row.ids)}
+
+    def _rows(self) -> list[Encoded]:
+        return [row for rows in [*self._lessons, self._dev] for row in rows]
 
     def _dev_loss(self) -> float | None:
         if not self._dev:

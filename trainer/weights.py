@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from trainer.bases import pointer_fault
 from trainer.errors import BaseModelError, Fault
 from trainer.language import say
-from trainer.quantize import TORCH, Backend, Bits, QuantizedLinear
+from trainer.quantize import TORCH, Backend, Bits, QuantizedLinear, replace_linears
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 _TYPES = {
@@ -111,16 +111,6 @@ def read_headers(files: Iterable[Path]) -> Iterator[tuple[Path, str, Tensor]]:
 def tensor_names(files: Iterable[Path]) -> set[str]:
     """Return the names of the tensors in ``files``, without reading them."""
     return {name for _, name, _ in read_headers(files)}
-
-
-def read_pickled(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a ``.bin`` file.
-
-    Raises:
-        BaseModelError: it is cut short, damaged, or wants to run code.
-    """
-    with _reading(path):
-        return {name: tensor for _, name, tensor in _pickled(path)}
 
 
 def _listed(index: Path) -> list[str]:
@@ -330,9 +320,8 @@ def stream_weights(
     Raises:
         BaseModelError: a tensor is unknown, of another shape, or missing.
     """
-    head = network.get_output_embeddings()
     if bits is not None:
-        _prepare_packed(network, bits, head, backend)
+        _prepare_packed(network, bits, backend)
     total = len(network.state_dict())
     for done, (path, name, tensor) in enumerate(tensors, start=1):
         _put(network, path, name, tensor.to(place), copies=not packed)
@@ -363,7 +352,7 @@ def misfits(
         whole: these are all the tensors there are, so that others are missing.
     """
     if bits is not None:
-        _prepare_packed(network, bits, network.get_output_embeddings(), TORCH)
+        _prepare_packed(network, bits, TORCH)
     faults: list[Fault] = []
     seen: set[str] = set()
     for path, name, tensor in tensors:
@@ -391,12 +380,13 @@ def _lacking(folder: Path, missing: list[str]) -> Fault:
     )
 
 
-def _prepare_packed(network: nn.Module, bits: Bits, head: nn.Module, backend: Backend) -> None:
+def _prepare_packed(network: Any, bits: Bits, backend: Backend) -> None:
     """Put an empty packed layer in the place of every linear one but the output layer."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, nn.Linear) and child is not head:
-                setattr(parent, name, QuantizedLinear.empty(child, bits, backend))
+    replace_linears(
+        network,
+        lambda linear: QuantizedLinear.empty(linear, bits, backend),
+        keep=network.get_output_embeddings(),
+    )
 
 
 def _put(network: nn.Module, path: Path, name: str, tensor: Tensor, *, copies: bool) -> None:

@@ -45,6 +45,14 @@ def config(**changed: Any) -> TrainConfig:
     return TrainConfig(**{"per_device_train_batch_size": 3, **changed})
 
 
+def arranged(
+    examples: list[Example], chat: Chat, settings: TrainConfig, epoch: int
+) -> list[list[Encoded]]:
+    """The batches of an epoch, from the examples on."""
+    lessons = [encode_example(chat, example.messages, settings) for example in examples]
+    return epoch_batches(lessons, settings, epoch)
+
+
 def taught(chat: Chat, batches: list[list[Encoded]]) -> Counter[str]:
     """How often each reply is a target."""
     replies: Counter[str] = Counter()
@@ -72,7 +80,7 @@ def test_epochs_teach_every_reply_in_turn(
     examples = [pair(number, length) for number, length in enumerate(pairs)]
     examples += [dialogue(number, length) for number, length in enumerate(dialogues)]
     settings = config(per_device_train_batch_size=size)
-    batches = epoch_batches(examples, chat, settings, epoch)
+    batches = arranged(examples, chat, settings, epoch)
     replies = [[m.text for m in example.messages if m.role == "assistant"] for example in examples]
     assert taught(chat, batches) == Counter(each[epoch % len(each)] for each in replies)
     assert all(1 <= len(batch) <= size for batch in batches)
@@ -85,9 +93,7 @@ def test_an_epoch_is_a_function_of_seed_and_number(chat: Chat) -> None:
 
     def order(epoch: int, seed: int = 0) -> list[list[int]]:
         settings = config(seed=seed)
-        return [
-            row.ids for batch in epoch_batches(examples, chat, settings, epoch) for row in batch
-        ]
+        return [row.ids for batch in arranged(examples, chat, settings, epoch) for row in batch]
 
     assert order(0) == order(0)
     assert order(0) != order(1)
@@ -103,7 +109,7 @@ def test_examples_with_the_same_history_go_together(chat: Chat) -> None:
         for number in range(6)
         for history in histories
     ]
-    batches = epoch_batches(examples, chat, config(per_device_train_batch_size=6), 0)
+    batches = arranged(examples, chat, config(per_device_train_batch_size=6), 0)
     assert len(batches) == 3
     # The ids that a history takes are one more than its own: the line end after it.
     assert all(len({tuple(row.ids[: row.history]) for row in batch}) == 1 for batch in batches)
@@ -141,7 +147,7 @@ def test_a_reply_too_long_names_the_setting(chat: Chat, place: int) -> None:
     messages = list(dialogue(1, 2).messages)
     messages[place] = Message("assistant", "zq" * 40)
     with pytest.raises(DatasetError, match="max_target_length") as caught:
-        epoch_batches(
+        arranged(
             [Example(tuple(messages), "dialogue", None)], chat, config(max_target_length=20), 0
         )
     assert "zqzq" in str(caught.value)

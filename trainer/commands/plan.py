@@ -172,20 +172,13 @@ def _refuse_figures(speed: float | None, price: float | None) -> None:
 
 def _bits(source: BaseSource, settings: TrainConfig, *, given: bool) -> Bits | None:
     """Return the bits to plan for: those of a packed folder cannot be chosen."""
+    from trainer.bases import refuse_other_bits
+
     wanted = settings.quantization_bit
-    if source.bits is None or source.bits == wanted:
-        return wanted
-    if not given:
+    if source.bits is not None and not given:
         return source.bits
-    raise ConfigError(
-        say(
-            zh=f"这个底座的权重已经是 int{source.bits}，不能再变成 {wanted or '不量化'}",
-            en=f"this base is stored in int{source.bits} and cannot become {wanted or 'dense'}",
-        ),
-        path=source.folder / "config.json",
-        fix=f"--bits {source.bits}",
-        code="bits-stored",
-    )
+    refuse_other_bits(source, wanted)
+    return wanted
 
 
 def _sized(
