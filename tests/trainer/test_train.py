@@ -14,9 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainer.chat import Message
 from trainer.checkpoint import RUN_FILE, STATE_FILE, open_checkpoint, read_index
 from trainer.config import TrainConfig
-from trainer.dataset import Dataset, compile_persona
+from trainer.dataset import Dataset, Example, compile_persona
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.persona import Persona, load_persona
 from trainer.prefix import text_prefix
@@ -203,6 +204,20 @@ def test_a_prefix_larger_than_the_context_is_refused(make: Made, length: int) ->
     with pytest.raises(ConfigError, match="context of 512") as caught:
         make(pre_seq_len=length)
     assert "lower pre_seq_len" in str(caught.value)
+
+
+def test_a_lesson_of_a_later_epoch_is_held_against_the_context_too(
+    make: Made, dataset: Dataset
+) -> None:
+    """Epoch 0 teaches the short first reply; the last one has the whole talk before it."""
+    talk = tuple(
+        Message(role, "x" * 60 if role == "user" else "a")  # type: ignore[arg-type]
+        for _ in range(12)
+        for role in ("user", "assistant")
+    )
+    long = replace(dataset, train=(Example(talk, "dialogue", None),), dev=())
+    with pytest.raises(ConfigError, match="context of 512"):
+        make(dataset=long, max_steps=1, pre_seq_len=5)
 
 
 def test_an_empty_training_set_is_refused(make: Made, dataset: Dataset) -> None:
