@@ -35,6 +35,8 @@ class TrainConfig(BaseModel):
     """Positions in the prefix; by default 128 as in ``train.sh``, or all of a longer summary."""
     prefix_init: str = "text"
     """``text`` (the summary, then the persona's own talk), ``random``, or a checkpoint's folder."""
+    anchored: bool = True
+    """The prefix stands before the last round; false is as other programs serve one."""
     max_source_length: int = Field(1024, ge=1)
     """Most tokens before the last reply; whole oldest rounds are dropped beyond it."""
     max_target_length: int = Field(512, ge=1)
@@ -53,10 +55,15 @@ class TrainConfig(BaseModel):
     """Keep only each layer's input and compute the rest again: less memory, a third more time."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(100, ge=1)
+    save_steps: int = Field(200, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
+    serve: Literal["auto", "last", "retention"] = "auto"
+    """Which checkpoint answers: the ``last``, or the one that recalls most of dev's facts after
+    ``retention_depth`` rounds of other talk. ``auto`` is ``retention`` for a mix."""
+    retention_depth: int = Field(8, ge=0, le=100)
+    """Rounds of general talk before dev's questions, where the checkpoint is chosen by them."""
     early_stopping_patience: int = Field(0, ge=0)
-    """Stop after so many checkpoints without a better dev loss; 0 never stops early."""
+    """Stop after so many checkpoints without a better one; 0 never stops early."""
     chat_format: Literal["plain", "jinja", "chatglm2", "chatglm3"] | None = None
     """How a conversation is written; by default as the base was made for."""
     device: str = "auto"
