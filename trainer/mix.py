@@ -58,8 +58,9 @@ def mixed(dataset: Dataset, mix: Mix, replies: Sequence[Example] = ()) -> Datase
     histories = _Histories(persona.language, pairs, dataset.dev, mix, drawn)
     spoken = _Spoken(persona.language, dataset.dev, mix, drawn)
     train: list[Example] = []
-    for _ in range(mix.passes):
-        asked = [spoken.asked(pair) for pair in pairs]
+    for number in range(mix.passes):
+        # Once as it is written: that is what its author, and TrainPair, will ask.
+        asked = [spoken.asked(pair) if number else pair for pair in pairs]
         for examples, share in shares:
             asked += _some(examples, round(share * len(pairs)), drawn)
         drawn.shuffle(asked)
