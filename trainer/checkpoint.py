@@ -70,7 +70,7 @@ class Card(BaseModel):
     dev_loss: float | None
     """Mean loss per token on dev, if there is a dev set."""
     retention: float | None = None
-    """Recall of dev's facts after other talk, where checkpoints are chosen by it."""
+    """Mean of Recall and TrainPair after other talk, where checkpoints are chosen by it."""
     versions: dict[str, str]
     """Versions of the libraries that made it."""
     prefix_sha256: str

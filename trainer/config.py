@@ -58,10 +58,10 @@ class TrainConfig(BaseModel):
     save_steps: int = Field(200, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
     serve: Literal["auto", "last", "retention"] = "auto"
-    """Which checkpoint answers: the ``last``, or the one that recalls most of dev's facts after
-    ``retention_depth`` rounds of other talk. ``auto`` is ``retention`` for a mix."""
+    """Which checkpoint answers: the ``last``, or the one that knows most, of what is taught and
+    of dev, after ``retention_depth`` rounds of talk. ``auto`` is ``retention`` for a mix."""
     retention_depth: int = Field(8, ge=0, le=100)
-    """Rounds of general talk before dev's questions, where the checkpoint is chosen by them."""
+    """Rounds of general talk before the questions that a checkpoint is chosen by."""
     early_stopping_patience: int = Field(0, ge=0)
     """Stop after so many checkpoints without a better one; 0 never stops early."""
     chat_format: Literal["plain", "jinja", "chatglm2", "chatglm3"] | None = None

@@ -55,7 +55,7 @@ class Progress:
         step: updates done, of ``steps``.
         loss: mean training loss per token since the last line.
         dev_loss: at a checkpoint, the mean dev loss per token over the whole vocabulary.
-        retention: at a checkpoint, recall of dev's facts after other talk, if it is chosen by.
+        retention: at a checkpoint, where it is chosen by that (:mod:`trainer.choice`).
         tokens: tokens seen so far, padding excluded.
         seconds: since the run, or its resumption, began.
     """
@@ -168,7 +168,7 @@ class Run:
         self._dev = [
             row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
         ]
-        self._judge: Judge | None = make_judge(base, persona, dataset.dev, config, is_mix=is_mix)
+        self._judge: Judge | None = make_judge(base, dataset, persona, config)
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
         else:
@@ -217,7 +217,7 @@ class Run:
             last, halted = state.step == self._steps, bool(stop)
             saves = state.step % config.save_steps == 0 or last or halted
             dev_loss = self._dev_loss() if saves else None
-            retention = self._judge.recall(state.prefix) if saves and self._judge else None
+            retention = self._judge.retention(state.prefix) if saves and self._judge else None
             if saves:
                 self._save(dev_loss, retention, finished=last)
             if saves or state.step % config.logging_steps == 0:

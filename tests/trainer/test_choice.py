@@ -9,6 +9,7 @@ from trainer.choice import QUESTIONS, Judge, make_judge
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, compile_persona
 from trainer.errors import DatasetError
+from trainer.evaluate import taught
 from trainer.mix import mixed
 from trainer.mix_settings import Mix
 from trainer.persona import Persona, load_persona
@@ -41,35 +42,38 @@ def answering(monkeypatch: pytest.MonkeyPatch, right: list[float]) -> list[Any]:
 
     monkeypatch.setattr("trainer.choice.reply_batch", answer)
     monkeypatch.setattr("trainer.persona.Fact.matches", lambda _self, reply: reply == "right")
+    monkeypatch.setattr("trainer.choice.is_near", lambda _answers, reply: reply == "right")
     return asked
 
 
-def test_dev_is_asked_after_the_training_banks_talk(
+def test_dev_and_lessons_are_asked_after_the_training_banks_talk(
     persona: Persona, dataset: Dataset, dense_base: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = answering(monkeypatch, [0.5])
-    dev = [example for example in dataset.dev if example.fact]
+    held = [example for example in dataset.dev if example.fact]
+    known = taught(dataset)[: 3 * len(held)]
+    share = len(held) / (len(held) + len(known))
+    asked = answering(monkeypatch, [share, 1.0])
     prefix = text_prefix(dense_base.network, [2, 5, 6])
-    recall = Judge(dense_base, persona, dev, depth=3).recall(prefix)
-    assert recall == pytest.approx(0.5, abs=0.5 / len(dev))
+    # All of dev and nothing else: half of what counts.
+    assert Judge(dense_base, persona, held, known, depth=3).retention(prefix) == 0.5
     history = running_talk(persona.language, "train", 3, "choice")
     assert all(talk[:-1] == history for talk in asked[0])
-    assert [talk[-1].text for talk in asked[0]] == [example.prompt for example in dev]
-    many = Judge(dense_base, persona, dev * 50, depth=0)
-    answering(monkeypatch, [1.0])
-    assert many.recall(prefix) == 1.0 and len(many._asked) == QUESTIONS
+    assert [talk[-1].text for talk in asked[0]] == [e.prompt for e in [*held, *known]]
+    many = Judge(dense_base, persona, held * 50, known * 50, depth=0)
+    assert many.retention(prefix) == 1.0 and len(asked[1]) == 2 * QUESTIONS
 
 
 def test_who_chooses(persona: Persona, dataset: Dataset, dense_base: Any) -> None:
-    def judged(is_mix: bool, dev: Any = dataset.dev, **settings: Any) -> bool:
-        config = TrainConfig(**settings)
-        return make_judge(dense_base, persona, dev, config, is_mix=is_mix) is not None
+    mix = mixed(dataset, Mix(passes=1))
 
-    assert judged(True) and not judged(False)
-    assert judged(False, serve="retention") and not judged(True, serve="last")
-    assert not judged(True, dev=())
+    def judged(data: Dataset, **settings: Any) -> bool:
+        return make_judge(dense_base, data, persona, TrainConfig(**settings)) is not None
+
+    assert judged(mix) and not judged(dataset)
+    assert judged(dataset, serve="retention") and not judged(mix, serve="last")
+    assert not judged(replace(mix, dev=()))
     with pytest.raises(DatasetError, match="serve: retention") as caught:
-        judged(True, dev=(), serve="retention")
+        judged(replace(mix, dev=()), serve="retention")
     assert "serve: last" in str(caught.value)
 
 
@@ -81,7 +85,7 @@ def test_the_one_that_recalls_most_is_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answering(monkeypatch, [0.2, 0.8, 0.8, 0.4])
-    data = mixed(dataset, Mix(passes=1, wordings=0))
+    data = mixed(dataset, Mix(passes=1, wordings=0, alone=1))
     short = replace(data, train=tuple(e for e in data.train if len(e.messages) == 2))
     config = TrainConfig(max_steps=8, save_steps=2, per_device_train_batch_size=2)
     told: list[Any] = []

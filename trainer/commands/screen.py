@@ -111,7 +111,7 @@ class _Run:
         if progress.retention is not None:
             self._retention = progress.retention
         if self._retention is not None:
-            figures.append(f"recall {self._retention:.2f}")
+            figures.append(f"retention {self._retention:.2f}")
         # Since the line before: a resumed run has tokens of its former life in the sum.
         if (former := self._former) and progress.seconds > former.seconds:
             rate = (progress.tokens - former.tokens) / (progress.seconds - former.seconds)
