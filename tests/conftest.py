@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from trainer import language
 
@@ -38,6 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """One thread a process: the models are tiny, and xdist's workers share the cores."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # A busy machine is no fault of the code: no example is failed for its time.
+    settings.register_profile("house", deadline=None)
+    settings.load_profile("house")
 
 
 @pytest.fixture(autouse=True)

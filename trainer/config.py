@@ -42,7 +42,9 @@ class TrainConfig(BaseModel):
     max_target_length: int = Field(512, ge=1)
     """Most tokens in a reply; a longer one is refused, not cut."""
     warmup_steps: int = Field(20, ge=0)
-    """Updates over which the learning rate rises; it then falls linearly to zero."""
+    """Updates over which the learning rate rises."""
+    lr_scheduler_type: Literal["linear", "warmup_stable_decay"] = "warmup_stable_decay"
+    """How it falls to zero after that: ``linear`` at once, or over the second half only."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened."""
     quantization_bit: Literal[4, 8] | None = 8
