@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint bench bench-6b clean
+.PHONY: demo test lint bench bench-6b bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -30,6 +30,9 @@ bench: .venv/installed-bench
 
 bench-6b: .venv/installed-bench
 	$(BIN)/python -m benchmarks real_size
+
+bench-retention: .venv/installed-bench
+	$(BIN)/python -m benchmarks retention
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
