@@ -1,0 +1,1 @@
+"""QQ through any OneBot v11 implementation (NapCat, Lagrange, LLOneBot, go-cqhttp)."""
