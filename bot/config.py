@@ -182,8 +182,6 @@ class Sessions(Strict):
     """Messages of a session that may wait; more are refused."""
     debounce: float = Field(0.0, ge=0, le=10)
     """Seconds to wait for more of the same person, to answer it all at once; 0 does not wait."""
-    idle: float = Field(300.0, gt=0)
-    """Seconds after which a session's worker is freed; its history stays."""
     rounds: int = Field(50, ge=1)
     """Latest rounds that are read for a prompt; the engine cuts them to what it can see."""
 

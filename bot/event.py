@@ -228,6 +228,11 @@ class SessionKey:
             raise ValueError(text)
         return cls(platform, self_id, chat, marked.get("t"), marked.get("u"))
 
+    @property
+    def whole_chat(self) -> SessionKey:
+        """The chat without its division into threads and users."""
+        return SessionKey(self.platform, self.self_id, self.chat)
+
     def __str__(self) -> str:
         """Write it; ``t`` and ``u`` tell a thread from a user, where both are numbers."""
         parts = [self.platform, self.self_id, self.chat]
