@@ -45,14 +45,14 @@ class Methods:
             return await self.deleteWebhook(params)
         connections = _integer(params, "max_connections", 40)
         webhook = Webhook(str(params["url"]), str(params.get("secret_token", "")), connections)
-        if params.get("drop_pending_updates"):
+        if _flag(params, "drop_pending_updates"):
             self.updates.forget()
         self.updates.set_webhook(webhook, params.get("allowed_updates"))
         return True
 
     async def deleteWebhook(self, params: Params) -> bool:  # noqa: N802
         self.updates.webhook = None
-        if params.get("drop_pending_updates"):
+        if _flag(params, "drop_pending_updates"):
             self.updates.forget()
         return True
 
@@ -67,9 +67,19 @@ class Methods:
             ),
         }
 
+    async def getChatMember(self, params: Params) -> Json:  # noqa: N802
+        chat = self.chats.writable(_integer(params, "chat_id"))
+        user = _integer(params, "user_id")
+        for message in chat.messages.values():
+            if message["from"]["id"] == user:
+                return {"status": "member", "user": message["from"]}
+        raise bad_request("user not found")
+
     async def sendMessage(self, params: Params) -> Json:  # noqa: N802
         chat = self.chats.writable(_integer(params, "chat_id"))
-        text = checked_text(str(params.get("text", "")), params.get("parse_mode"))
+        text = checked_text(
+            str(params.get("text", "")), params.get("parse_mode"), params.get("entities")
+        )
         topic = _topic(chat, params)
         message = self.chats.put(chat, BOT, text, reply_to=_answered(chat, params), topic=topic)
         self.drafts = {key: text for key, text in self.drafts.items() if key[0] != chat.id}
@@ -82,7 +92,9 @@ class Methods:
             raise bad_request("message to edit not found")
         if message["from"] != BOT:
             raise bad_request("message can't be edited")
-        text = checked_text(str(params.get("text", "")), params.get("parse_mode"))
+        text = checked_text(
+            str(params.get("text", "")), params.get("parse_mode"), params.get("entities")
+        )
         if text["text"] == message["text"]:
             raise bad_request(
                 "message is not modified: specified new message content and reply markup are "
@@ -128,6 +140,10 @@ def _answered(chat: Chat, params: Params) -> int | None:
     if reply.get("allow_sending_without_reply"):
         return None
     raise bad_request("message to be replied not found")
+
+
+def _flag(params: Params, name: str) -> bool:
+    return str(params.get(name, "")).lower() in ("true", "1", "yes", "t")
 
 
 def _integer(params: Params, name: str, default: int | None = None) -> int:

@@ -47,13 +47,21 @@ def found_entities(text: str) -> list[Json]:
     ]
 
 
-def checked_text(text: str, parse_mode: str | None, *, may_be_empty: bool = False) -> Json:
+def checked_text(
+    text: str,
+    parse_mode: str | None,
+    given: list[Json] | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Json:
     """The text and entities of a message, as the server keeps them.
 
     Raises:
         ApiError: it is empty or too long once its markup is read, or the markup is wrong.
     """
-    entities: list[Json] = []
+    entities = [
+        {name: mark[name] for name in mark if mark[name] is not None} for mark in given or ()
+    ]
     if parse_mode:
         if parse_mode.lower() != "html":
             raise NotImplementedError(f"this fake reads HTML only, not {parse_mode}")

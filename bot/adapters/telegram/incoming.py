@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiogram.enums import ContentType
-from aiogram.types import Message, MessageEntity, Update
+from aiogram.types import Message, MessageEntity
 
 from bot.event import Account, Chat, Event, Sender
 
@@ -57,9 +57,10 @@ def read_update(raw: dict[str, Any], me: Me) -> Event | Move | None:
     Raises:
         ValueError: it is no update.
     """
+    if raw.get("message") is None:  # nothing else was asked for
+        return None
     try:
-        message = Update.model_validate(raw).message
-        return _read_message(message, me) if message else None
+        return _read_message(Message.model_validate(raw["message"]), me)
     except (RecursionError, OverflowError) as error:  # nested, or dated, beyond all measure
         raise ValueError(type(error).__name__) from None
 

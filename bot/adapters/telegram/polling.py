@@ -88,10 +88,10 @@ class Polling:
             await self._client.call(DeleteWebhook(drop_pending_updates=False))
 
     async def _poll(self, stopped: asyncio.Event) -> None:
-        asked = GetRawUpdates(
-            offset=self._offset, timeout=self._timeout, allowed_updates=ALLOWED_UPDATES
-        )
-        updates = await unless(stopped, self._client.call(asked, wait=self._timeout))
+        # After a failure an answer is wanted at once, to know that it is over.
+        timeout = self._timeout if self._line.link.up else 0
+        asked = GetRawUpdates(offset=self._offset, timeout=timeout, allowed_updates=ALLOWED_UPDATES)
+        updates = await unless(stopped, self._client.call(asked, wait=timeout))
         if updates is None:
             return
         self._offset = None

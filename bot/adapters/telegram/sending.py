@@ -206,11 +206,8 @@ class Sending:
         _log.debug("a draft in %s is not shown: %s", message.chat.id, error)
         wait = error.seconds if isinstance(error, LaterError) else self._interval(message.chat)
         draft.due = _now() + wait
-        if (
-            isinstance(error, UnclearError)
-            and message.chat.kind == "group"
-            and not draft.message_id
-        ):
+        is_first = message.chat.kind == "group" and draft.message_id is None
+        if is_first and isinstance(error, UnclearError):
             # Perhaps it stands there, and cannot be edited; a second one would be too much.
             draft.is_ended = True
 
