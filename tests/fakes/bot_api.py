@@ -41,12 +41,14 @@ class Fault:
     Attributes:
         how: ``answer`` with the status and body, ``drop`` the connection, or ``hang``.
         accepted: the call takes effect before that.
+        location: where a redirection leads; ``{token}`` is put in.
     """
 
     how: str
     accepted: bool = False
     status: int = 200
     body: bytes = b""
+    location: str = ""
 
     @classmethod
     def refuse(cls, code: int, description: str, **parameters: int) -> Self:
@@ -193,7 +195,10 @@ async def _suffer(fault: Fault, request: web.Request) -> web.StreamResponse:
         await asyncio.Event().wait()  # until the other side gives up
     if fault.how == "drop" and request.transport:
         request.transport.abort()
-    return web.Response(status=fault.status, body=fault.body, content_type="application/json")
+    headers = {"Location": fault.location.format(token=TOKEN)} if fault.location else {}
+    return web.Response(
+        status=fault.status, body=fault.body, headers=headers, content_type="application/json"
+    )
 
 
 def _body(error: ApiError) -> bytes:
