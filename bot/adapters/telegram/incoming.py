@@ -109,14 +109,14 @@ def _topic(message: Message) -> str | None:
 def _sender(message: Message) -> Sender | None:
     """Return who speaks; other bots do not count, or two of them would never stop."""
     if (group := message.sender_chat) is not None:  # an anonymous admin, or a channel
-        name = group.title or ""
+        name = _whole(group.title or "")
         if group.id == message.chat.id:
             return Sender(str(group.id), name, "admin")
         return Sender(str(group.id), name)
     user = message.from_user
     if user is None or user.is_bot:
         return None
-    return Sender(str(user.id), user.full_name)
+    return Sender(str(user.id), _whole(user.full_name))
 
 
 def _answered(message: Message) -> Message | None:
@@ -146,12 +146,21 @@ class _Span(NamedTuple):
 def _read_words(message: Message, me: Me) -> _Words | None:
     """Return the text without the bot's own mentions; None for a command to another bot."""
     text = message.text or message.caption or ""
-    units = text.encode("utf-16-le")
+    units = _units(text)
     marks = [mark for mark in _marks(message) if _fits(mark, units)]
     if any(_is_for_another(mark, _part(units, mark), me) for mark in marks):
         return None
     spans = [span for mark in marks for span in _naming(mark, _part(units, mark), me)]
     return _Words(_cut_out(units, spans).strip(), bool(spans))
+
+
+def _units(text: str) -> bytes:
+    """Return the code units; JSON can hold halves of characters, which nothing else takes."""
+    return text.encode("utf-16-le", "surrogatepass")
+
+
+def _whole(text: str) -> str:
+    return _units(text).decode("utf-16-le", "replace")
 
 
 def _marks(message: Message) -> Iterable[MessageEntity]:

@@ -1,18 +1,17 @@
 """Ten thousand strange updates: never a crash, never a stuck connection, never a wrong event."""
 
 import asyncio
-import json
-import time
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bot.adapters.telegram.incoming import Me, Move, read_update
 from bot.event import Event
 from tests.bot.adapters.telegram.conftest import Inbox, running, until
 from tests.fakes.bot_api import BOT, BotApi
+from tests.fakes.bot_api_text import found_entities
 
 ME = Me(BOT["id"], BOT["username"])
 MANY = settings(
@@ -20,75 +19,89 @@ MANY = settings(
     deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
 )
 
-ODD = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(),
-    st.floats(),
-    st.text(max_size=20),
-    st.lists(st.integers(), max_size=3),
-    st.dictionaries(st.text(max_size=8), st.integers(), max_size=3),
+ODD = st.sampled_from(
+    [None, True, -1, 0, 2**70, 1.5, float("nan"), "", "x", "\ud800", [], {}, [[1]]]
 )
-USERS = st.sampled_from(
-    [BOT, {"id": 501, "is_bot": False, "first_name": "Ann"}, {"id": 2**60, "is_bot": True}, {}]
-)
-CHATS = st.fixed_dictionaries(
-    {
-        "id": st.integers(-(2**63), 2**63),
-        "type": st.sampled_from(["private", "group", "supergroup", "channel", "odd"]),
-    }
-)
-NAMES = st.sampled_from(
-    ["mention", "text_mention", "bot_command", "url", "of_next_year"],
-)
-MARKS = st.fixed_dictionaries(
-    {
-        "type": NAMES,
-        "offset": st.integers(-3, 40) | st.integers(),
-        "length": st.integers(-3, 40) | st.integers(),
-    },
-    optional={"user": USERS},
+ANN = {"id": 501, "is_bot": False, "first_name": "Ann"}
+USERS = st.sampled_from([ANN, ANN, ANN, BOT, {**ANN, "first_name": "\udc00"}])
+CHATS = st.sampled_from(
+    [
+        {"id": 501, "type": "private"},
+        {"id": -77, "type": "group"},
+        {"id": -1000000000077, "type": "supergroup", "is_forum": True},
+        {"id": -(2**62), "type": "of_next_year"},
+    ]
 )
 TEXTS = st.one_of(
-    st.text(alphabet=st.characters(exclude_categories=[]), max_size=40),  # lone surrogates too
     st.lists(
-        st.sampled_from(["@Snow_Bot", "😀", "/help@snow_bot", " ", "雪", "/x@Other_Bot"]),
+        st.sampled_from(["@Snow_Bot", "😀", "/help@snow_bot", " ", "雪", "/x@Other_Bot", "\u0301"]),
         max_size=6,
     ).map("".join),
+    st.text(max_size=12),
+    st.text(alphabet=st.characters(exclude_categories=[]), max_size=3),  # halves of characters
 )
-PLAIN = {
-    "message_id": st.integers(0, 2**53),
-    "date": st.integers(0, 2**40),
-    "chat": CHATS,
-    "from": USERS,
+PLACES = st.integers(-2, 24) | st.sampled_from([2**31, -(2**63), 2**63])
+MARKS = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["mention", "text_mention", "bot_command", "of_next_year"]),
+        "offset": PLACES,
+        "length": st.sampled_from([9, 14, 2, 1]) | PLACES,
+        "user": USERS,
+    }
+)
+PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "text": TEXTS,
     "caption": TEXTS,
-    "entities": st.lists(MARKS, max_size=4),
-    "caption_entities": st.lists(MARKS, max_size=4),
+    "entities": st.lists(MARKS, max_size=3),
+    "caption_entities": st.lists(MARKS, max_size=2),
     "message_thread_id": st.integers(-1, 9),
     "is_topic_message": st.booleans(),
     "sender_chat": CHATS,
-    "migrate_to_chat_id": st.integers(-(2**63), 2**63),
-    "migrate_from_chat_id": st.integers(-(2**63), 2**63),
     "photo": st.just([{"file_id": "a", "file_unique_id": "b", "width": 1, "height": 1}]),
+}
+NEEDED: dict[str, st.SearchStrategy[Any]] = {
+    "message_id": st.integers(0, 9),
+    "date": st.sampled_from([0, 1790000000, 2**31]),
+    "chat": CHATS,
+    "from": USERS,
 }
 
 
-def messages(answered: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Mostly whole, now and then with a field of any kind."""
-    fields = {**PLAIN, "reply_to_message": answered}
-    needed = {name: fields.pop(name) for name in ("message_id", "date", "chat", "from", "text")}
-    whole = st.fixed_dictionaries(needed, optional=fields)
-    one_odd = st.tuples(st.sampled_from([*needed, *fields]), ODD).map(lambda pair: dict([pair]))
-    return st.builds(lambda message, odd: {**message, **odd}, whole, st.just({}) | one_odd)
+def messages(**more: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """Whole messages, which carry anything together."""
+    return st.fixed_dictionaries(NEEDED, optional={**PLAIN, **more})
 
 
-MESSAGES = messages(messages(st.none()) | ODD)
+ANSWERED = st.sampled_from(
+    [
+        {"message_id": number, "date": 0, "chat": {"id": -77, "type": "group"}, "from": who, **said}
+        for number, who in ((5, BOT), (1, ANN), (2, None))
+        for said in ({"text": "x"}, {"forum_topic_created": {"name": "x", "icon_color": 1}})
+    ]
+)
+MESSAGES = messages(reply_to_message=ANSWERED)
+ADDRESSED = st.builds(
+    lambda message, text: {**message, "text": text, "entities": found_entities(text)},
+    messages(),
+    TEXTS,
+)
+MOVED = st.builds(
+    lambda message, side, chat: {**message, side: chat},
+    messages(),
+    st.sampled_from(["migrate_to_chat_id", "migrate_from_chat_id"]),
+    st.sampled_from([0, -1000000000077, 2**63]),
+)
+SPOILT = st.builds(
+    lambda message, name, odd: {**message, name: odd},
+    MESSAGES,
+    st.sampled_from([*NEEDED, *PLAIN, "reply_to_message"]),
+    ODD,
+)
 UPDATES = st.one_of(
-    st.fixed_dictionaries({"message": MESSAGES}),
-    st.fixed_dictionaries({"message": ODD}),
+    *(st.fixed_dictionaries({"message": kind}) for kind in (MESSAGES, ADDRESSED, MOVED, SPOILT)),
     st.dictionaries(st.sampled_from(["message", "edited_message", "poll", "x"]), ODD, max_size=2),
 )
 
@@ -112,11 +125,9 @@ def test_every_update_is_an_event_or_nothing() -> None:
         else:
             seen["move" if isinstance(meant, Move) else "nothing"] += 1
 
-    begun = time.monotonic()
     read()
     assert sum(seen.values()) - seen["mention"] >= 10_000
     assert min(seen.values()) > 100, seen
-    assert time.monotonic() - begun < 60
 
 
 def check(event: Event) -> None:
@@ -137,7 +148,7 @@ async def test_the_connection_outlives_them(api: BotApi, inbox: Inbox) -> None:
     @settings(MANY, max_examples=300)
     @given(UPDATES)
     def collect(body: dict[str, Any]) -> None:
-        bodies.append(json.loads(json.dumps(body)))
+        bodies.append(body)
 
     await asyncio.to_thread(collect)
     for body in bodies:

@@ -107,6 +107,14 @@ def test_marks_that_do_not_fit_their_text_count_for_nothing(api: BotApi, group: 
         assert (event.text, event.mentions_bot) == ("@Snow_Bot", False)
 
 
+def test_halves_of_characters_are_mended(api: BotApi, group: Chat) -> None:
+    message = api.chats.put(
+        group, {**ANN, "first_name": "A\ud83d"}, {"text": "\ud83d\ude00x\udc00"}
+    )
+    event = read(message)
+    assert (event.text, event.sender.name) == ("😀x\ufffd", "A\ufffd")
+
+
 def test_a_reply_to_the_bot(api: BotApi, group: Chat) -> None:
     ours = api.chats.put(group, BOT, {"text": "在"})
     event = read(api.say(group, "真的？", reply_to=ours["message_id"]))
