@@ -39,7 +39,8 @@ class Fault:
     """What happens to one call.
 
     Attributes:
-        how: ``answer`` with the status and body, ``drop`` the connection, or ``hang``.
+        how: ``answer`` with the status and body, ``drop`` the connection, ``hang``, or be
+            ``slow``, by 0.3 seconds.
         accepted: the call takes effect before that.
         location: where a redirection leads; ``{token}`` is put in.
     """
@@ -163,6 +164,9 @@ class BotApi:
         self.calls.append(Call(asyncio.get_running_loop().time(), method, params))
         faults = self._faults[method.lower()]
         fault = faults.popleft() if faults else None
+        if fault and fault.how == "slow":
+            await asyncio.sleep(0.3)
+            return await self._run(method, params)
         if fault and not fault.accepted:
             return await _suffer(fault, request)
         answer = await self._run(method, params)

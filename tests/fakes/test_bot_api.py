@@ -36,6 +36,7 @@ from tests.bot.adapters.telegram.conftest import (
 )
 from tests.fakes.bot_api import ANN, BEN, BOT, TOKEN, BotApi
 from tests.fakes.bot_api_chats import Chat
+from tests.fakes.bot_api_text import Json
 
 pytestmark = pytest.mark.anyio
 
@@ -135,7 +136,11 @@ async def our_adapter(api: BotApi) -> AsyncIterator[None]:
     await inbox.adapter.close()
 
 
-async def converse(api: BotApi) -> list[list[tuple[int, str, int]]]:
+def topic_of(message: Json) -> int | None:
+    return message["message_thread_id"] if message.get("is_topic_message") else None
+
+
+async def converse(api: BotApi) -> list[list[tuple[int, str, int | None]]]:
     """Talk in four chats; returns who said what in which topic, chat by chat."""
     ann, group = api.chats.private(501), api.chats.group(-77)
     forum = api.chats.forum(-1009999999999)
@@ -181,10 +186,10 @@ async def test_the_same_conversation(
     topic = chats[2][0][2]
     assert topic
     assert [[(text, at) for who, text, at in chat if who == BOT["id"]] for chat in chats] == [
-        [("在下名为沐雪", False), ("😀好你", False)],
-        [("在下名为沐雪", False), ("吗的真", False)],
-        [("cipot a ni", topic), ("enon ni", False), ("seilper fo daerht a", False)],
-        [("?ereht llits", False)],
+        [("在下名为沐雪", None), ("😀好你", None)],
+        [("在下名为沐雪", None), ("吗的真", None)],
+        [("cipot a ni", topic), ("enon ni", None), ("seilper fo daerht a", None)],
+        [("?ereht llits", None)],
     ]
 
 

@@ -27,7 +27,7 @@ from bot.secrets import read_secret
 from bot.text import utf16_length
 from trainer.language import say
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,7 @@ class Telegram:
             return
         if isinstance(self._parts.source, Webhook):
             await self._parts.source.close()
+        await self._parts.sending.close()
         await self._parts.client.close()
 
     async def send(self, message: Outgoing) -> Outcome:
@@ -149,7 +150,7 @@ class Telegram:
         self._me = Me(user.id, user.username or "")
         self._line.name = f"Telegram @{user.username}"
         if not user.can_read_all_group_messages:
-            _log.warning(_privacy_mode(user))
+            log.warning(_privacy_mode(user))
 
     async def _take(self, update: dict[str, Any]) -> None:
         """Commit an update; raises StoreError if the bot could not."""
@@ -159,7 +160,7 @@ class Telegram:
             meant = read_update(update, self._me)
         except ValueError:
             number = update.get("update_id")
-            _log.warning(say(zh=f"看不懂更新 {number}，跳过", en=f"skipping odd update {number}"))
+            log.warning(say(zh=f"看不懂更新 {number}，跳过", en=f"skipping odd update {number}"))
             return
         if isinstance(meant, Event):
             await self._inlet.receive(meant)
@@ -171,7 +172,7 @@ class Telegram:
         try:
             await self._inlet.move_chat(self._started.account, old, new)
         except StoreError as error:
-            _log.warning(say(zh=f"群 {old} 没有搬完：{error}", en=f"{old} is not moved: {error}"))
+            log.warning(say(zh=f"群 {old} 没有搬完：{error}", en=f"{old} is not moved: {error}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from aiogram.enums import ContentType
 from aiogram.types import Message, MessageEntity
 
 from bot.event import Account, Chat, Event, Sender
+from bot.text import well_formed
 
 PLATFORM = "telegram"
 GENERAL_TOPIC = 1
@@ -109,14 +110,14 @@ def _topic(message: Message) -> str | None:
 def _sender(message: Message) -> Sender | None:
     """Return who speaks; other bots do not count, or two of them would never stop."""
     if (group := message.sender_chat) is not None:  # an anonymous admin, or a channel
-        name = _whole(group.title or "")
+        name = well_formed(group.title or "")
         if group.id == message.chat.id:
             return Sender(str(group.id), name, "admin")
         return Sender(str(group.id), name)
     user = message.from_user
     if user is None or user.is_bot:
         return None
-    return Sender(str(user.id), _whole(user.full_name))
+    return Sender(str(user.id), well_formed(user.full_name))
 
 
 def _answered(message: Message) -> Message | None:
@@ -157,10 +158,6 @@ def _read_words(message: Message, me: Me) -> _Words | None:
 def _units(text: str) -> bytes:
     """Return the code units; JSON can hold halves of characters, which nothing else takes."""
     return text.encode("utf-16-le", "surrogatepass")
-
-
-def _whole(text: str) -> str:
-    return _units(text).decode("utf-16-le", "replace")
 
 
 def _marks(message: Message) -> Iterable[MessageEntity]:

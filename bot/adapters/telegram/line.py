@@ -16,7 +16,7 @@ from aiogram.utils.backoff import Backoff, BackoffConfig
 from bot.adapter import Link
 from trainer.language import say
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -43,7 +43,7 @@ class Line:
         """Note that it works; said where it did not."""
         if not self._up:
             tries = self._backoff.counter
-            _log.info(
+            log.info(
                 say(
                     zh=f"{self.name} 连上了" + (f"（之前失败了 {tries} 次）" if tries else ""),
                     en=f"{self.name} is connected" + (f" after {tries} failures" if tries else ""),
@@ -55,7 +55,7 @@ class Line:
     def fails(self, reason: str) -> float:
         """Note that it failed; returns the seconds to wait."""
         if reason != self._detail:
-            _log.warning(
+            log.warning(
                 say(
                     zh=f"{self.name} 连不上，会一直重试：{reason}",
                     en=f"{self.name} fails and is tried again and again: {reason}",

@@ -20,7 +20,7 @@ from bot.adapters.telegram.line import Line, unless
 from bot.errors import StoreError
 from trainer.language import say
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 ALLOWED_UPDATES = ["message"]
 """Always given: left out, whatever was asked for last would still hold."""
@@ -79,7 +79,7 @@ class Polling:
         """Take over from a webhook, which excludes polling; what it has not taken stays."""
         webhook = await self._client.call(GetWebhookInfo())
         if webhook.url:
-            _log.warning(
+            log.warning(
                 say(
                     zh="这个机器人设过 webhook，配置里没有，现在取消它",
                     en="this bot has a webhook that its settings do not name; removing it",

@@ -13,11 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
 
 from aiogram.enums import ChatAction
-from aiogram.methods import GetChatMember, SendChatAction
+from aiogram.methods import EditMessageText, GetChatMember, SendChatAction
 from aiogram.types import User
 
 from bot.adapters.telegram.calls import draft_call, edit_call, readdressed, send_call, topic
@@ -32,9 +32,7 @@ from bot.adapters.telegram.client import (
 )
 from bot.event import Chat, Failed, Outcome, Outgoing, Sent, Unknown
 
-_log = logging.getLogger(__name__)
-
-Result = TypeVar("Result")
+log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 4000
 """Code units of a text; 96 of Telegram's 4096 are left for the name of who is mentioned."""
@@ -46,31 +44,38 @@ _FORGOTTEN_AFTER = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often and how long.
+    """How often and how long, in seconds.
 
     Attributes:
-        draft: seconds between two drafts in a private chat.
-        edit: seconds between two edits in a group, and before the first message.
-        patience: seconds to wait at most when told to come back later.
-        reconnect: seconds after which a message may be tried that found no connection.
+        draft: between two drafts in a private chat.
+        edit: between two edits in a group, and before the first message.
+        reconnect: after which a message may be tried that found no connection.
     """
 
     draft: float = 1.0
     edit: float = 3.0
-    patience: float = 60.0
     reconnect: float = 5.0
 
 
 @dataclass(slots=True)
 class _Draft:
-    """A reply that grows; ``message_id`` is the group's message that shows it."""
+    """A reply that grows.
+
+    Attributes:
+        due: when it may be shown again, by the loop's clock.
+        showing: the call that shows it, under way or done.
+        text: what it shows.
+        message_id: the group's message that shows it.
+        mentioned: whom that message mentions.
+        is_over: it is not shown any more.
+    """
 
     due: float
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    showing: asyncio.Future[None] | None = None
     text: str = ""
     message_id: int | None = None
     mentioned: User | None = None
-    is_ended: bool = False
+    is_over: bool = False
 
 
 class Sending:
@@ -78,7 +83,7 @@ class Sending:
 
     Args:
         client: calls the server.
-        move_chat: is told the new id of a group, and the old one before it.
+        move_chat: is told the old id of a group and its new one.
         pace: how often and how long.
     """
 
@@ -93,27 +98,23 @@ class Sending:
     async def send(self, message: Outgoing) -> Outcome:
         """See :meth:`bot.adapter.Adapter.send`."""
         draft = self._drafts.get(message.id)
-        outcome = await self._end_draft(draft, message) if draft else None
-        outcome = outcome or await self._send_anew(message)
+        try:
+            outcome = await self._end_draft(draft, message) if draft else None
+            outcome = outcome or await self._send_anew(message)
+        except CallError as error:
+            outcome = self._failure(error)
         if not isinstance(outcome, Failed):
             self._drafts.pop(message.id, None)
         return outcome
 
     async def draft(self, message: Outgoing) -> None:
-        """See :meth:`bot.adapter.Adapter.draft`."""
+        """See :meth:`bot.adapter.Adapter.draft`; returns at once, lest the reply waits for it."""
         draft = self._drafts.get(message.id) or self._begin(message)
-        if draft.lock.locked():  # the one before is still under way
-            return
-        async with draft.lock:
-            is_news = message.text.strip() and message.text != draft.text
-            if draft.is_ended or not is_news or _now() < draft.due:
-                return
-            try:
-                await self._show(draft, message)
-                draft.text = message.text
-                draft.due = _now() + self._interval(message.chat)
-            except CallError as error:
-                self._put_off(draft, message, error)
+        is_news = message.text.strip() and message.text != draft.text
+        is_busy = draft.showing is not None and not draft.showing.done()
+        if is_news and not (is_busy or draft.is_over or _now() < draft.due):
+            draft.text = message.text
+            draft.showing = asyncio.ensure_future(self._show(draft, message))
 
     async def show_typing(self, chat: Chat) -> None:
         """See :meth:`bot.adapter.Adapter.show_typing`."""
@@ -123,24 +124,26 @@ class Sending:
         try:
             await self._client.call(action)
         except CallError as error:
-            _log.debug("typing is not shown in %s: %s", chat.id, error)
+            log.debug("typing is not shown in %s: %s", chat.id, error)
+
+    async def close(self) -> None:
+        """Give up the drafts that are under way."""
+        under_way = [draft.showing for draft in self._drafts.values() if draft.showing]
+        for showing in under_way:
+            showing.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
 
     # --- messages -----------------------------------------------------------------------------
 
     async def _send_anew(self, message: Outgoing) -> Outcome:
         try:
-            try:
-                return await self._send_once(message)
-            except MovedError as moved:
-                await self._move_chat(message.chat.id, moved.chat)
-                return await self._send_once(readdressed(message, moved.chat))
-        except CallError as error:
-            return self._failure(error)
+            return await self._send_once(message)
+        except MovedError as moved:
+            await self._move_chat(message.chat.id, moved.chat)
+            return await self._send_once(readdressed(message, moved.chat))
 
     async def _send_once(self, message: Outgoing) -> Outcome:
-        mentioned = await self._mentioned(message)
-        call = send_call(message, mentioned)
-        sent = await self._patiently(lambda: self._client.call(call))
+        sent = await self._client.call(send_call(message, await self._mentioned(message)))
         return Sent(str(sent.message_id))
 
     async def _mentioned(self, message: Outgoing) -> User | None:
@@ -151,21 +154,9 @@ class Sending:
         try:
             user = (await self._client.call(asked)).user
         except CallError as error:
-            _log.info("%s cannot be mentioned in %s: %s", message.mention, message.chat.id, error)
+            log.info("%s cannot be mentioned in %s: %s", message.mention, message.chat.id, error)
             return None
         return User(id=user.id, is_bot=False, first_name=user.first_name[:_LONGEST_NAME])
-
-    async def _patiently(self, call: Callable[[], Awaitable[Result]]) -> Result:
-        """Call, and again when the server asks to come back later, as long as that is soon."""
-        patience = self._pace.patience
-        while True:
-            try:
-                return await call()
-            except LaterError as later:
-                patience -= later.seconds
-                if patience < 0:
-                    raise
-                await asyncio.sleep(later.seconds)
 
     def _failure(self, error: CallError) -> Outcome:
         match error:
@@ -184,59 +175,62 @@ class Sending:
         """Begin a draft; in a group a short reply is said whole, without having been edited."""
         now = _now()
         lately = {key: it for key, it in self._drafts.items() if it.due > now - _FORGOTTEN_AFTER}
-        is_group = message.chat.kind == "group"
-        draft = _Draft(due=now + (self._pace.edit if is_group else 0))
+        draft = _Draft(due=now + (self._pace.edit if message.chat.kind == "group" else 0))
         self._drafts = {**lately, message.id: draft}
         return draft
 
-    def _interval(self, chat: Chat) -> float:
-        return self._pace.edit if chat.kind == "group" else self._pace.draft
-
     async def _show(self, draft: _Draft, message: Outgoing) -> None:
-        if message.chat.kind == "private":
-            await self._client.call(draft_call(message))
-        elif draft.message_id is not None:
-            await self._client.call(edit_call(message, draft.message_id, draft.mentioned))
-        else:
-            draft.mentioned = await self._mentioned(message)
-            call = send_call(message, draft.mentioned)
-            draft.message_id = (await self._client.call(call)).message_id
-
-    def _put_off(self, draft: _Draft, message: Outgoing, error: CallError) -> None:
-        _log.debug("a draft in %s is not shown: %s", message.chat.id, error)
-        wait = error.seconds if isinstance(error, LaterError) else self._interval(message.chat)
+        is_group = message.chat.kind == "group"
+        wait = self._pace.edit if is_group else self._pace.draft
+        try:
+            if is_group:
+                await self._show_message(draft, message)
+            else:
+                await self._client.call(draft_call(message))
+        except CallError as error:
+            log.debug("a draft in %s is not shown: %s", message.chat.id, error)
+            wait = error.seconds if isinstance(error, LaterError) else wait
+            # A first message that perhaps stands there cannot be edited; no second one, then.
+            is_first = is_group and draft.message_id is None
+            draft.is_over = is_first and isinstance(error, UnclearError)
         draft.due = _now() + wait
-        is_first = message.chat.kind == "group" and draft.message_id is None
-        if is_first and isinstance(error, UnclearError):
-            # Perhaps it stands there, and cannot be edited; a second one would be too much.
-            draft.is_ended = True
+
+    async def _show_message(self, draft: _Draft, message: Outgoing) -> None:
+        if draft.message_id is not None:
+            await self._client.call(edit_call(message, draft.message_id, draft.mentioned))
+            return
+        draft.mentioned = await self._mentioned(message)
+        shown = await self._client.call(send_call(message, draft.mentioned))
+        draft.message_id = shown.message_id
 
     async def _end_draft(self, draft: _Draft, message: Outgoing) -> Outcome | None:
-        """Let the draft become the message; None if the message has to be sent."""
-        async with draft.lock:  # a late draft must not follow the message
-            draft.is_ended = True
+        """Let the draft become the message; None if the message has to be sent.
+
+        Raises:
+            CallError: the last edit failed; it may be made again.
+        """
+        draft.is_over = True
+        if draft.showing is not None:
+            await draft.showing  # it must not come after the message
         if draft.message_id is None:
             return None
-        edit = edit_call(message, draft.message_id, draft.mentioned)
-        error: CallError | None = None
-        for _ in range(_EDITS):
-            try:
-                await self._patiently(lambda: self._client.call(edit))
-                return Sent(str(draft.message_id))
-            except CallError as failure:
-                error = failure
-            if not isinstance(error, UnclearError | NoConnectionError):
-                break
-        return self._end_of_edits(draft, error)
+        try:
+            await self._edit(edit_call(message, draft.message_id, draft.mentioned))
+        except (LaterError, NoConnectionError, UnclearError):
+            raise
+        except RefusedError as error:
+            if "message is not modified" not in str(error):
+                draft.message_id = None  # it was deleted, or its group has moved
+                return None
+        return Sent(str(draft.message_id))
 
-    def _end_of_edits(self, draft: _Draft, error: CallError | None) -> Outcome | None:
-        """Tell what became of a message whose last edit failed."""
-        if error is None or "message is not modified" in str(error):
-            return Sent(str(draft.message_id))
-        if isinstance(error, RefusedError) and not isinstance(error, LaterError):
-            draft.message_id = None  # it is gone, or its group has moved
-            return None
-        return self._failure(error)
+    async def _edit(self, edit: EditMessageText) -> None:
+        """Make an edit, and again while nobody knows whether it was made."""
+        for _ in range(_EDITS - 1):
+            with suppress(UnclearError):
+                await self._client.call(edit)
+                return
+        await self._client.call(edit)
 
 
 def _now() -> float:

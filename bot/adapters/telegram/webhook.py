@@ -27,7 +27,7 @@ from bot.adapters.telegram.polling import ALLOWED_UPDATES, Take
 from bot.errors import AdapterError, StoreError
 from trainer.language import say
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 LARGEST_UPDATE = 1024**2
@@ -131,14 +131,14 @@ class Webhook:
         try:
             await self._take(update)
         except StoreError as error:
-            _log.warning(say(zh=f"更新没有存下：{error}", en=f"an update was not kept: {error}"))
+            log.warning(say(zh=f"更新没有存下：{error}", en=f"an update was not kept: {error}"))
             return web.Response(status=503)  # it is sent again
         return web.Response()
 
     def _report_probe(self) -> None:
         """Say it once: whoever tries addresses does so by the thousand."""
         if not self._was_probed:
-            _log.warning(
+            log.warning(
                 say(
                     zh="有人不带正确的密钥往 webhook 发了请求，已拒绝；以后不再提示",
                     en="a post to the webhook without the right secret was refused; said once",

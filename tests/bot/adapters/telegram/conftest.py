@@ -20,7 +20,7 @@ TIMING = Timing(
     answer=1,
     watch=0.05,
     backoff=BackoffConfig(min_delay=0.02, max_delay=0.1, factor=1.5, jitter=0.001),
-    pace=Pace(draft=0.05, edit=0.05, patience=2.0, reconnect=0.5),
+    pace=Pace(draft=0.05, edit=0.05, reconnect=0.5),
 )
 ME = Account("telegram", TOKEN.partition(":")[0])
 
