@@ -190,7 +190,7 @@ class Pipeline:
             changed = await self._plugins.call(handler, {**offered, Said: said})
             if isinstance(changed, str) and changed.strip():
                 said = replace(said, text=changed.strip())
-        handling.said = (prompt.question, said.text)
+        handling.said = (handling.question or "", said.text)
         handling.replies.append(self._worded(handling, said.text))
         return draft.begun
 
