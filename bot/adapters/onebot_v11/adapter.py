@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bot.adapter import Capabilities, Inlet, Link
@@ -42,7 +42,11 @@ class Transport(Protocol):
         """End everything; may be called twice."""
 
 
-TRANSPORTS = {"reverse_websocket": Reverse, "forward_websocket": Forward, "http": Http}
+TRANSPORTS: dict[str, Callable[[OneBotConfig, Hub], Transport]] = {
+    "reverse_websocket": Reverse,
+    "forward_websocket": Forward,
+    "http": Http,
+}
 
 
 class OneBotV11:

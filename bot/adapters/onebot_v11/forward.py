@@ -121,15 +121,26 @@ class Forward:
             raise OutageError(f"HTTP {error.status}") from None
         except (ClientError, OSError, TimeoutError) as error:
             raise OutageError(plain(error)) from None
-        self._socket = Socket(ws, self._hub)
-        self._served = asyncio.create_task(self._socket.serve())
-        self_id = await who_is(self._socket, timing.ask)
-        if self_id is not None:
-            self._socket.introduce(self_id)
-        if self._served.done():
-            served, self._served = self._served, None
-            raise OutageError(served.result())
+        socket = Socket(ws, self._hub)
+        served = asyncio.create_task(socket.serve())
+        await self._introduce(socket, served)
+        self._socket, self._served = socket, served
         self._line.works()
+
+    async def _introduce(self, socket: Socket, served: asyncio.Task[str]) -> None:
+        """Ask whose account it is; a peer that says nothing useful tells by its first event."""
+        try:
+            self_id = await who_is(socket, self._hub.timing.ask)
+        except OutageError:
+            raise OutageError(await served) from None
+        except RefusedError:
+            await socket.close()
+            await asyncio.gather(served, return_exceptions=True)
+            raise
+        if served.done():
+            raise OutageError(served.result())
+        if self_id is not None:
+            socket.introduce(self_id)
 
 
 def authorization(token: str | None) -> dict[str, str]:
@@ -146,11 +157,8 @@ def shown(url: str) -> str:
 
 def plain(error: BaseException) -> str:
     """Say what went wrong without the address, whose query may hold a token."""
-    reason = getattr(error, "strerror", None) or getattr(
-        getattr(error, "os_error", None), "strerror", None
-    )
-    if reason:
-        return str(reason)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, TimeoutError):
         return say(zh="没有回音", en="no answer")
     return type(error).__name__

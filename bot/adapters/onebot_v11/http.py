@@ -140,9 +140,7 @@ class Http:
     def _refusal(self, request: web.Request, body: bytes) -> web.Response | None:
         if self._secret is None:
             if from_a_page(request):
-                reason = say(
-                    zh="它是一个网页，而这里没有设 secret", en="a web page, and no secret is set"
-                )
+                reason = say(zh="网页不行，除非设了 secret", en="a web page, and no secret is set")
                 return self._door.refuse(request, 403, reason)
             return None
         signature = request.headers.get("X-Signature", "")
@@ -174,10 +172,6 @@ async def _answer(response: ClientResponse) -> ResponseFrame:
     body = await response.content.read(LARGEST_FRAME + 1)
     frame = read_frame(body) if response.status == 200 else None
     if not isinstance(frame, ResponseFrame):
-        raise AmbiguousError(
-            say(
-                zh=f"回音读不懂（HTTP {response.status}）",
-                en=f"no answer but HTTP {response.status}",
-            )
-        )
+        code = response.status
+        raise AmbiguousError(say(zh=f"读不懂的回音（HTTP {code}）", en=f"unreadable: HTTP {code}"))
     return frame

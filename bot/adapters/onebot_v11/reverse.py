@@ -87,9 +87,7 @@ class Reverse:
         given = token_of(request)
         if self._token is None:
             if from_a_page(request):
-                reason = say(
-                    zh="它是一个网页，而这里没有设 token", en="a web page, and no token is set"
-                )
+                reason = say(zh="网页不行，除非设了 token", en="a web page, and no token is set")
                 return self._door.refuse(request, 403, reason)
             return None
         if not given:

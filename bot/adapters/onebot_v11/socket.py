@@ -77,10 +77,10 @@ class Socket:
         finally:
             if self.self_id is not None:
                 self._hub.leave(self.self_id, self)
-            for future in self._pending.values():
-                if not future.done():
-                    future.set_exception(AmbiguousError(reason))
-            await self._ws.close()
+            try:
+                await self._ws.close()
+            finally:
+                self._give_up(reason)
 
     async def close(self) -> None:
         """End it."""
@@ -105,6 +105,12 @@ class Socket:
             raise AmbiguousError(str(error)) from None
         finally:
             del self._pending[echo]
+
+    def _give_up(self, reason: str) -> None:
+        """Tell who waits for an answer that none will come."""
+        for answer in self._pending.values():
+            if not answer.done():
+                answer.set_exception(AmbiguousError(reason))
 
     # --- reading ------------------------------------------------------------------------------
 

@@ -49,15 +49,18 @@ def _data(data: dict[str, Any]) -> dict[str, str]:
     return {name: clean(str(value)) for name, value in data.items() if value is not None}
 
 
+def _words(value: object) -> str:
+    """Read a text that is only shown: anything else is none."""
+    return clean(value) if isinstance(value, str) else ""
+
+
 def _record(value: object) -> object:
     """Read an object that may be null, or missing where it is not known."""
     return value if isinstance(value, dict) else {}
 
 
 Id = Annotated[str, BeforeValidator(_id), Field(pattern=r"^[\w.:-]{1,64}$")]
-Words = Annotated[
-    str, BeforeValidator(lambda value: clean(value) if isinstance(value, str) else "")
-]
+Words = Annotated[str, BeforeValidator(_words)]
 
 
 class Sender(BaseModel):
