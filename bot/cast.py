@@ -59,7 +59,7 @@ class Cast:
 
     def __init__(self, players: Mapping[str, Player]) -> None:
         self._players = dict(players)
-        self._chosen: dict[str, str] = {}
+        self._chosen: dict[SessionKey, str] = {}
 
     @property
     def personas(self) -> Mapping[str, Persona]:
@@ -68,22 +68,22 @@ class Cast:
 
     def of(self, session: SessionKey) -> Player:
         """Return who answers in a session; the default where the chosen one is gone."""
-        name = self._chosen.get(str(session.whole_chat), "")
+        name = self._chosen.get(session.whole_chat, "")
         return self._players.get(name) or next(iter(self._players.values()))
 
-    def remember(self, chosen: Mapping[str, str]) -> None:
+    def remember(self, chosen: Mapping[SessionKey, str]) -> None:
         """Take over who was chosen in an earlier run, by the key of the chat."""
         self._chosen.update(chosen)
 
     def choose(self, session: SessionKey, name: str) -> None:
         """Note that a chat has another player, once the store has it."""
-        self._chosen[str(session.whole_chat)] = name
+        self._chosen[session.whole_chat] = name
 
     def move(self, old: SessionKey, new: SessionKey) -> None:
         """Give a chat's player to the chat that it became."""
-        name = self._chosen.pop(str(old.whole_chat), None)
+        name = self._chosen.pop(old.whole_chat, None)
         if name is not None:
-            self._chosen[str(new.whole_chat)] = name
+            self._chosen[new.whole_chat] = name
 
     def replace(self, players: Mapping[str, Player]) -> list[Engine]:
         """Take other players; returns the engines that are not needed any more."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from bot.cast import Player
 from bot.event import Event, Outgoing, Reply, SessionKey
@@ -41,7 +42,7 @@ class Handling:
     is_reset: bool = False
     switched: str | None = None
 
-    @property
+    @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
         text = "\n".join(accepted.event.text for accepted in self.events)

@@ -181,11 +181,11 @@ class Store:
 
     async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
         """Return the messages that were never begun to be sent, oldest first."""
-        sql = "SELECT session, message FROM outbox WHERE state = 'pending' ORDER BY id"
+        sql = "SELECT id, session, message FROM outbox WHERE state = 'pending' ORDER BY id"
         rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
         return [
-            (SessionKey.parse(session), self._messages.validate_json(message))
-            for session, message in rows
+            (SessionKey.parse(session), self._read_message(id, message))
+            for id, session, message in rows
         ]
 
     # --- sessions and chats ----------------------------------------------------------------------
@@ -197,10 +197,11 @@ class Store:
         )
         return [Round(*row) for row in reversed(rows)]
 
-    async def personas(self) -> dict[str, str]:
+    async def personas(self) -> dict[SessionKey, str]:
         """Return the personas that were chosen, by the key of the chat."""
         sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
-        return dict(await self._transaction(lambda db: db.conn.execute(sql).fetchall()))
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        return {SessionKey.parse(key): persona for key, persona in rows}
 
     async def chat_kind(self, session: SessionKey) -> ChatKind | None:
         """Return whether a chat is private or a group; None if the bot was never in it."""
@@ -250,6 +251,9 @@ class Store:
     def _dump(self, event: Event) -> str:
         return self._events.dump_json(event).decode()
 
+    def _read_message(self, id: int, text: str) -> Outgoing:
+        return replace(self._messages.validate_json(text), id=str(id))
+
     def _dump_message(self, message: Outgoing) -> str:
         return self._messages.dump_json(message).decode()
 
@@ -268,12 +272,8 @@ class Store:
         state: str = "pending",
     ) -> Outgoing:
         """Insert a message; its id is that of the row."""
-        row = (session, round, user, state, "", time.time())
-        id = db.conn.execute(_INSERT_MESSAGE, row).lastrowid
-        numbered = replace(message, id=str(id))
-        dumped = self._dump_message(numbered)
-        db.conn.execute("UPDATE outbox SET message = ? WHERE id = ?", (dumped, id))
-        return numbered
+        row = (session, round, user, state, self._dump_message(message), time.time())
+        return replace(message, id=str(db.conn.execute(_INSERT_MESSAGE, row).lastrowid))
 
     async def _set_outcome(
         self, message: Outgoing, state: str, message_id: str, reason: str

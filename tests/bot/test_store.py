@@ -143,7 +143,7 @@ async def test_a_chat_that_moves_takes_everything_along(store: Store) -> None:
     assert [one.user for one in await store.history(key, 5)] == ["q"]
     assert [one.session for one in await store.waiting()] == [key, other.session]
     assert (await store.waiting())[0].id == waits.id
-    assert await store.personas() == {str(key): "dory"}
+    assert await store.personas() == {key: "dory"}
     ((session, message),) = await store.unsent()
     assert session == key and message.chat.id == "new"
 
