@@ -66,7 +66,7 @@ class QQ:
     calls: list[str] = field(default_factory=list)
     silent: bool = False
     links: list[Deliver] = field(default_factory=list)
-    _authors: dict[int, int] = field(default_factory=dict)
+    _messages: dict[int, dict[str, Any]] = field(default_factory=dict)
     _ids: Iterator[int] = field(default_factory=lambda: count(-2147480000))
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -96,9 +96,8 @@ class QQ:
         """Return the event of a message; a string means one of text."""
         segments = [text(message)] if isinstance(message, str) else message
         message_id = next(self._ids)
-        self._authors[message_id] = user
         kind = "private" if group is None else "group"
-        sender = {"user_id": user, "nickname": "小明", "sex": "unknown", "age": 0}
+        sender: dict[str, Any] = {"user_id": user, "nickname": "小明", "sex": "unknown", "age": 0}
         event = {
             "time": int(time.time()),
             "self_id": self.self_id,
@@ -115,7 +114,9 @@ class QQ:
         if group is not None:
             sender |= {"card": "", "role": "member", "level": "1", "title": ""}
             event |= {"group_id": group, "anonymous": None}
-        return event | fields
+        event |= fields
+        self._messages[message_id] = event
+        return event
 
     async def emit(self, event: dict[str, Any]) -> None:
         """Send an event on every connection that takes events; it is lost if there is none."""
@@ -144,15 +145,19 @@ class QQ:
             return ok({"user_id": self.self_id, "nickname": "沐雪"})
         if action == "get_msg":
             return self._get(params.get("message_id"))
+        if action == "send_msg":
+            kind = params.get("message_type") or ("group" if "group_id" in params else "private")
+            action = f"send_{kind}_msg"
         if action in ("send_private_msg", "send_group_msg"):
             return await self._send(action, params)
         return failed(1404, "不支持的api")
 
     def _get(self, message_id: Any) -> dict[str, Any]:
-        author = self._authors.get(message_id)
-        if author is None:
+        found = self._messages.get(message_id)
+        if found is None:
             return failed(200, "消息不存在")
-        return ok({"message_id": message_id, "sender": {"user_id": author, "nickname": "?"}})
+        told = ("time", "message_type", "message_id", "sender", "message", "raw_message")
+        return ok({name: found[name] for name in told} | {"real_id": found["message_id"]})
 
     async def _send(self, action: str, params: dict[str, Any]) -> dict[str, Any]:
         to = params.get("group_id" if action == "send_group_msg" else "user_id")
@@ -178,8 +183,9 @@ class QQ:
     def _deliver(self, action: str, to: int, message: Any, params: dict[str, Any]) -> Said:
         segments = read_cq(message) if isinstance(message, str) else message
         kind = "group" if action == "send_group_msg" else "private"
-        said = Said(f"{kind}-{to}", segments, next(self._ids), params)
-        self._authors[said.message_id] = self.self_id
+        group = to if kind == "group" else None
+        own = self.message(segments, group=group, user=self.self_id, post_type="message_sent")
+        said = Said(f"{kind}-{to}", segments, own["message_id"], params)
         self.said.append(said)
         self._news.set()
         return said

@@ -60,7 +60,7 @@ def test_a_private_chat_and_a_group_of_one_number_are_two() -> None:
         ([at(7), text("看")], "@7 看", False),
         ([{"type": "at", "data": {"qq": "7", "name": "@小红"}}], "@小红", False),
         (
-            [{"type": "image", "data": {"file": "a,b.png", "url": "https://x/?a=1&b=[2]"}}],
+            [{"type": "image", "data": {"file": "a,b.png", "url": "http://x/?a=1&b=[2]"}}],
             "",
             False,
         ),
