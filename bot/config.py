@@ -219,10 +219,8 @@ class Plugins(Strict):
 class Operation(Strict):
     """How it is looked after."""
 
-    host: str = "127.0.0.1"
-    """Address of ``/healthz`` and ``/metrics``; this machine only."""
     port: int | None = Field(None, ge=0, le=65535)
-    """Their port; 0 takes any, left out there are none."""
+    """Port of ``/healthz`` and ``/metrics`` on 127.0.0.1; 0 takes any, left out there are none."""
     log: Literal["text", "json"] = "text"
     """Lines for people or for programs."""
     drain: float = Field(20.0, ge=0)

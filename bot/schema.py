@@ -18,11 +18,12 @@ def migrations() -> Migrations:
 
 
 def _first(db: Database) -> None:
-    """Inbox, turns, outbox, sessions, and what plugins keep.
+    """Inbox, turns, outbox, chats, and what plugins keep.
 
-    ``inbox.state`` is accepted (to be answered), done or refused (too much at once). ``turns.kind`` is user, assistant, undo (of the round) or reset;
-    a round is named after the inbox row that it answers. ``outbox.state`` is pending,
-    unknown (being sent, or killed while it was), sent or failed.
+    ``inbox.state`` is accepted (to be answered), done or refused (too much at once).
+    ``turns.kind`` is user, assistant, undo (of the round) or reset; a round is named after the
+    inbox row that it answers. ``outbox.state`` is pending, unknown (being sent, or killed
+    while it was), sent or failed.
     """
     db.executescript(
         """
@@ -53,8 +54,8 @@ def _first(db: Database) -> None:
         ) STRICT;
         CREATE INDEX outbox_pending ON outbox (session, id) WHERE state = 'pending';
         CREATE INDEX outbox_user ON outbox (user);
-        CREATE TABLE sessions (
-            key TEXT PRIMARY KEY, persona TEXT, created REAL NOT NULL
+        CREATE TABLE chats (
+            key TEXT PRIMARY KEY, kind TEXT NOT NULL, persona TEXT
         ) STRICT, WITHOUT ROWID;
         CREATE TABLE plugin_storage (
             plugin TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL,

@@ -63,9 +63,14 @@ class Sessions:
         if queue.task is None:
             queue.task = asyncio.create_task(self._work(key, queue), name=f"session {key}")
 
-    def keys(self) -> list[SessionKey]:
+    def busy(self) -> list[SessionKey]:
         """Return the sessions that have something to do."""
         return list(self._queues)
+
+    async def idle(self) -> None:
+        """Wait until no session has anything to do."""
+        while tasks := self._tasks():
+            await asyncio.wait(tasks)
 
     async def drain(self, seconds: float) -> bool:
         """Wait for all work, then end what is left; returns whether nothing was.

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from sqlite_utils import Database
 
 from bot.database import PATIENCE, Transactions
-from bot.event import Account, Event, Failed, Outcome, Outgoing, Sent, SessionKey
+from bot.event import Account, ChatKind, Event, Failed, Outcome, Outgoing, Sent, SessionKey
 from trainer.chat import Message
 
 InboxState = Literal["accepted", "done", "refused"]
@@ -91,8 +91,11 @@ class Store:
         """Write an event down; None if it was there already."""
         row = (*event.dedupe_key, str(session), event.user, self._dump(event), time.time())
 
+        chat = (str(session.whole_chat), event.chat.kind)
+
         def work(db: Database) -> int | None:
             cursor = db.conn.execute(_INSERT_EVENT, row)
+            db.conn.execute("INSERT OR IGNORE INTO chats (key, kind) VALUES (?, ?)", chat)
             return cursor.lastrowid if cursor.rowcount else None
 
         found = await self._transaction(work)
@@ -137,14 +140,17 @@ class Store:
         return await self._transaction(work)
 
     async def finish(self, answer: Answer, begun: Outgoing) -> list[Outgoing]:
-        """Write down an answer whose first message was begun; returns what has to be sent."""
+        """Write down an answer whose first message was begun; returns what has to be sent.
+
+        That message stays unknown: killed now, it must not be sent beside what was shown.
+        """
         first, *others = answer.messages
         whole = replace(first, id=begun.id)
 
         def work(db: Database) -> list[Outgoing]:
             _write_turns(db, answer)
             db.conn.execute(
-                "UPDATE outbox SET state = 'pending', message = ? WHERE id = ?",
+                "UPDATE outbox SET message = ? WHERE id = ?",
                 (self._dump_message(whole), int(begun.id)),
             )
             return [whole, *(self._put(db, answer.events[0], message) for message in others)]
@@ -182,7 +188,7 @@ class Store:
             for session, message in rows
         ]
 
-    # --- sessions -----------------------------------------------------------------------------
+    # --- sessions and chats ----------------------------------------------------------------------
 
     async def history(self, session: SessionKey, rounds: int) -> list[Round]:
         """Return the latest whole rounds since the last reset that were not taken back."""
@@ -193,8 +199,15 @@ class Store:
 
     async def personas(self) -> dict[str, str]:
         """Return the personas that were chosen, by the key of the chat."""
-        sql = "SELECT key, persona FROM sessions WHERE persona IS NOT NULL"
+        sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
         return dict(await self._transaction(lambda db: db.conn.execute(sql).fetchall()))
+
+    async def chat_kind(self, session: SessionKey) -> ChatKind | None:
+        """Return whether a chat is private or a group; None if the bot was never in it."""
+        sql = "SELECT kind FROM chats WHERE key = ?"
+        key = [str(session.whole_chat)]
+        row = await self._transaction(lambda db: db.conn.execute(sql, key).fetchone())
+        return row[0] if row else None
 
     async def move_chat(self, account: Account, old: str, new: str) -> None:
         """Give everything of chat ``old`` to chat ``new``."""
@@ -272,7 +285,7 @@ class Store:
     def _move(self, db: Database, before: str, after: str, chat: str) -> None:
         """Re-key sessions; what waits or is unsent goes to the new chat as well."""
         rekey = (after, len(before) + 1, before, len(before) + 1, f"{before}:")
-        db.conn.execute(f"UPDATE OR REPLACE sessions SET {_REKEY.format('key')}", rekey)
+        db.conn.execute(f"UPDATE OR REPLACE chats SET {_REKEY.format('key')}", rekey)
         for table in ("inbox", "turns", "outbox"):
             db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
         for id, text in db.conn.execute(
@@ -352,7 +365,6 @@ def _write_turns(db: Database, answer: Answer) -> None:
     db.conn.executemany(_INSERT_TURN, rows)
     if answer.persona is not None:
         db.conn.execute(
-            "INSERT INTO sessions (key, persona, created) VALUES (?, ?, ?) "
-            "ON CONFLICT (key) DO UPDATE SET persona = excluded.persona",
-            (str(last.session.whole_chat), answer.persona, now),
+            "UPDATE chats SET persona = ? WHERE key = ?",
+            (answer.persona, str(last.session.whole_chat)),
         )

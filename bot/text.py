@@ -28,6 +28,15 @@ def utf16_length(text: str) -> int:
     return len(text) + sum(letter > "\uffff" for letter in text)
 
 
+def well_formed(text: str) -> str:
+    """Return ``text`` without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def split_text(text: str, limit: int, measure: Measure = len) -> list[str]:
     """Cut ``text`` into pieces of at most ``limit``, at the ends of sentences where it can.
 

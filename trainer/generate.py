@@ -7,7 +7,6 @@ greedy unless a temperature is asked for, so that figures can be repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,27 +14,11 @@ from torch import Tensor
 from trainer.chat import Encoded, Message
 from trainer.model import Base
 from trainer.prefix import Prefix, counted
+from trainer.sampling import Sampling as Sampling
 from trainer.shared_head import Head, open_batch, read_head
 
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Attributes:
-        temperature: 0 is greedy; higher is more varied.
-        top_p: only the likeliest tokens that make up this share are drawn from.
-        max_new_tokens: a reply is cut there.
-        seed: of the draws.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 0.9
-    max_new_tokens: int = 128
-    seed: int = 0
 
 
 def reply_batch(
@@ -57,7 +40,7 @@ def reply_batch(
         sampling: greedy by default.
         batch_size: conversations decoded together, those of like length.
     """
-    prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None) for t in talks]
+    prompts = [base.encode(talk, prefix, system=system) for talk in talks]
     head = read_head(base, prefix, prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
     for start in range(0, len(order), batch_size):
@@ -80,7 +63,7 @@ def stream_reply(
     sampling: Sampling | None = None,
 ) -> Iterator[str]:
     """Answer one conversation; yields the reply so far, each time it has grown."""
-    prompt = base.chat.encode(messages, system=system, prefixed=prefix is not None)
+    prompt = base.encode(messages, prefix, system=system)
     stops = _stop_texts(base, prefix)
     row: list[int] = []
     shown = ""
