@@ -8,6 +8,7 @@ import time
 import aiohttp
 import pytest
 
+from bot.adapters.onebot_v11.door import is_same
 from bot.errors import AdapterError
 from bot.event import Failed, Sent, Unknown
 from tests.bot.adapters.onebot_v11.conftest import (
@@ -109,6 +110,30 @@ async def test_a_plain_request_is_told_to_upgrade(inbox: Inbox) -> None:
     async with running(inbox) as bot, aiohttp.ClientSession() as session:
         response = await session.get(address(bot).replace("ws:", "http:"))
         assert response.status == 426
+
+
+async def test_another_path_is_refused_and_ours_is_named(
+    qq: QQ, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(inbox) as bot:
+        async with connected(qq, f"{address(bot)}/"):
+            await eventually(lambda: bot.accounts)
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with connected(qq, f"ws://127.0.0.1:{bot.port}/ws"):
+                pass
+        assert refused.value.status == 404
+    assert "another path than /onebot/v11/ws" in caplog.text
+
+
+async def test_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By digests of one length, so that not even the length of the token shows."""
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(
+        "bot.adapters.onebot_v11.door.hmac.compare_digest",
+        lambda one, other: compared.append((one, other)) or one == other,
+    )
+    assert is_same("a", "a") and not is_same("a", SECRET) and not is_same("ü", "")
+    assert {len(digest) for pair in compared for digest in pair} == {32}
 
 
 async def test_a_port_in_use_is_an_error_to_mend(inbox: Inbox) -> None:
