@@ -79,7 +79,7 @@ class Door:
             AdapterError: the address cannot be listened on.
         """
         app = web.Application(client_max_size=LARGEST_FRAME)
-        app.router.add_route("*", self._path, self._handler)
+        app.router.add_route("*", "/{anywhere:.*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         try:
@@ -101,6 +101,15 @@ class Door:
         """Listen no more."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer at our path, with a slash at its end or not; elsewhere say where it is."""
+        if request.path.rstrip("/") == self._path.rstrip("/"):
+            return await self._handler(request)
+        problem = say(
+            zh=f"路径不是 {self._path}", en=f"it asked for another path than {self._path}"
+        )
+        return self.refuse(request, 404, problem)
 
     def refuse(self, request: web.Request, status: int, reason: str) -> web.Response:
         """Turn a request away, without telling it why."""

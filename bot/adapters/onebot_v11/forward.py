@@ -71,13 +71,15 @@ class Forward:
             try:
                 if self._served is None:
                     await self._connect(self._session)
-                wait = self._line.fails(await self._until_it_ends())
+                reason = await self._until_it_ends()
+                if reason is None:
+                    return
+                wait = self._line.fails(reason)
             except OutageError as error:
                 wait = self._line.fails(str(error))
             except RefusedError as error:
                 wait = self._line.fails(_refused(str(error)), refused=True)
-            if not stopped.is_set():
-                await pause(stopped, wait)
+            await pause(stopped, wait)
 
     async def close(self) -> None:
         """End the connection."""
@@ -88,14 +90,17 @@ class Forward:
         if self._session is not None:
             await self._session.close()
 
-    async def _until_it_ends(self) -> str:
-        """Wait for the end of the connection; one that is stopped serves its last answers."""
+    async def _until_it_ends(self) -> str | None:
+        """Wait for the end of the connection, and return why; None if the bot is to stop.
+
+        Then the connection stays, for the answers to what is still being said.
+        """
         assert self._served is not None
         stop = asyncio.create_task(self._hub.stopped.wait())
         await asyncio.wait((self._served, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not self._served.done():
-            return say(zh="要停了", en="the bot is stopping")
+            return None
         served, self._served = self._served, None
         return served.result()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any, TypeAlias
 
-from aiohttp import ClientWebSocketResponse, WSMessage, WSMsgType, web
+from aiohttp import ClientWebSocketResponse, WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 from bot.adapters.onebot_v11.calls import AmbiguousError, NotSentError, RefusedError
 from bot.adapters.onebot_v11.hub import Hub
@@ -30,8 +30,6 @@ WebSocket: TypeAlias = web.WebSocketResponse | ClientWebSocketResponse
 
 MISSED_HEARTBEATS = 3
 _ENDS = (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR)
-_UNREADABLE = 1007
-_TOO_LARGE = 1009
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +124,7 @@ class Socket:
                         life.reschedule(loop.time() + self._patience)
         except TimeoutError:
             return say(zh="心跳停了", en="its heartbeats have stopped")
-        return _ending(self._ws.close_code)
+        return _ending(message, self._ws.close_code)
 
     async def _take(self, message: WSMessage) -> None:
         frame = read_frame(message.data) if message.type == WSMsgType.TEXT else None
@@ -176,9 +174,11 @@ class Socket:
             )
 
 
-def _ending(code: int | None) -> str:
-    if code == _TOO_LARGE:
+def _ending(last: WSMessage, code: int | None) -> str:
+    """Say why it ended; the code of a fault of the peer's is in the error, not in ours."""
+    fault = last.data.code if isinstance(last.data, WebSocketError) else None
+    if fault == WSCloseCode.MESSAGE_TOO_BIG:
         return say(zh="它发来的一帧太大了", en="it sent a frame that is too large")
-    if code == _UNREADABLE:
+    if fault == WSCloseCode.INVALID_TEXT:
         return say(zh="它发来的不是 UTF-8", en="it sent what is not UTF-8")
     return say(zh=f"它断开了（{code}）", en=f"it closed the connection ({code})")
