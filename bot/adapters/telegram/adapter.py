@@ -80,12 +80,6 @@ class Telegram:
     def links(self) -> Sequence[Link]:
         return (self._line.link,)
 
-    @property
-    def webhook_port(self) -> int:
-        """Where its webhook listens; 0 without one."""
-        source = self._parts.source if self._parts else None
-        return source.port if isinstance(source, Webhook) else 0
-
     async def start(self) -> None:
         self._parts = self._assembled(_token(self._config))
         if isinstance(self._parts.source, Webhook):
@@ -135,7 +129,7 @@ class Telegram:
 
     def _assembled(self, token: str) -> _Parts:
         config, timing = self._config, self._timing
-        client = Client(token, config.api_url, timing.answer)
+        client = Client(token, config.api_url, timing.answer, config.proxy)
         sending = Sending(client, self._move_chat, timing.pace)
         source: Polling | Webhook
         if config.webhook:

@@ -57,11 +57,6 @@ class Webhook:
         self._runner: web.AppRunner | None = None
         self._was_probed = False
 
-    @property
-    def port(self) -> int:
-        """Where it listens, once it is open."""
-        return int(self._runner.addresses[0][1]) if self._runner else 0
-
     async def open(self) -> None:
         """Listen.
 
