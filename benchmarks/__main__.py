@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = ("startup", "memory", "peer", "steps")
-HEAVY = ("real_size",)
-"""Run only by name: a model of the true size, on disk and in memory."""
+HEAVY = ("real_size", "retention")
+"""Run only by name: a model of the true size; an hour of ablation."""
 
 
 def main() -> None:

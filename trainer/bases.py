@@ -9,12 +9,13 @@ Nothing is ever fetched from a hub, and no code that comes with a model is run.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -334,17 +335,37 @@ def _convert(gguf: Path, folder: Path, report: Report) -> None:
     stage = say(zh="转换底座（只此一次）", en="converting the base (only once)")
     report(stage, 0.02)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    report(stage, 0.45)
-    model = AutoModelForCausalLM.from_pretrained(
-        gguf.parent,
-        gguf_file=gguf.name,
-        dtype=torch.float32,
-        quantization_config=GgufConfig(dequantize=True),
-    )
-    report(stage, 0.95)
+    with _tensors_told(lambda done: report(stage, 0.45 + 0.5 * done)):
+        model = AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+        )
     tokenizer.save_pretrained(folder)
     model.save_pretrained(folder)
     report(stage, 1.0)
+
+
+@contextmanager
+def _tensors_told(told: Callable[[float], None]) -> Iterator[None]:
+    """Tell how many tensors transformers has unpacked, in place of a bar of its own.
+
+    It draws one with tqdm, past its own setting for such bars.
+    """
+    reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
+
+    def counted(tensors: Sequence[Any], **_: Any) -> Iterator[Any]:
+        for index, tensor in enumerate(tensors):
+            told(index / len(tensors))
+            yield tensor
+
+    bar = reader.tqdm
+    reader.tqdm = counted
+    try:
+        yield
+    finally:
+        reader.tqdm = bar
 
 
 _SEAL = "whole.json"

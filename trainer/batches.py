@@ -32,8 +32,9 @@ class Batch:
         ids: ``[batch, length]``.
         real: ``[batch, length]`` bool, false on padding.
         targets: ``[batch, length]``, :data:`trainer.chat.IGNORE` where there is no loss.
-        where: ``[batch, length]`` positions behind the prefix.
+        where: ``[batch, length]`` positions behind the prefix, negative on a history.
         branches: ``[batch, length]``, 0 on the trunk.
+        history: the trunks' columns: so many first ones hold nothing else.
     """
 
     ids: Tensor
@@ -41,35 +42,41 @@ class Batch:
     targets: Tensor
     where: Tensor
     branches: Tensor
+    history: int
 
 
-def collate(rows: Sequence[Encoded], device: torch.device, *, anchored: bool = True) -> Batch:
+def collate(rows: Sequence[Encoded], device: torch.device) -> Batch:
     """Pack ``rows`` into as few sequences as their room allows, sharing their histories.
 
     Args:
         rows: encoded examples.
         device: of the tensors.
-        anchored: every last round stands where round one does.
     """
     trees: list[_Tree] = []
     for row in rows:
         if not trees or not trees[-1].takes(row):
-            trees.append(_Tree(row, anchored=anchored))
+            trees.append(_Tree(row))
         trees[-1].add(row)
-    longest = max(len(tree.ids) for tree in trees)
+    # Trunks end in the same column, so that they can be read before the branches.
+    trunk = max(tree.trunk for tree in trees)
+    longest = max(len(tree.ids) - tree.trunk for tree in trees)
 
-    def padded(name: str, filler: int) -> Tensor:
-        lists = [getattr(tree, name) for tree in trees]
-        filled = [values + [filler] * (longest - len(values)) for values in lists]
+    def padded(lists: Sequence[list[int]], filler: int) -> Tensor:
+        filled = [
+            [filler] * (trunk - tree.trunk)
+            + values
+            + [filler] * (longest + tree.trunk - len(values))
+            for tree, values in zip(trees, lists, strict=True)
+        ]
         return torch.tensor(filled, device=device)
 
-    real = [[True] * len(tree.ids) + [False] * (longest - len(tree.ids)) for tree in trees]
     return Batch(
-        padded("ids", 0),
-        torch.tensor(real, device=device),
-        padded("targets", IGNORE),
-        padded("where", 0),
-        padded("branches", 0),
+        padded([tree.ids for tree in trees], 0),
+        padded([[1] * len(tree.ids) for tree in trees], 0).bool(),
+        padded([tree.targets for tree in trees], IGNORE),
+        padded([tree.where for tree in trees], 0),
+        padded([tree.branches for tree in trees], 0),
+        trunk,
     )
 
 
@@ -79,34 +86,24 @@ class _Tree:
     The trunk is the history that its first example has; who shares it adds what follows.
     """
 
-    def __init__(self, first: Encoded, *, anchored: bool) -> None:
-        self._anchored = anchored
-        self._history = first.history
-        self._trunk = first.ids[: first.history]
-        self.ids = list(self._trunk)
-        self.targets = [IGNORE] * len(self._trunk)
-        self.where = [self._place(first, index) for index in range(len(self._trunk))]
-        self.branches = [0] * len(self._trunk)
+    def __init__(self, first: Encoded) -> None:
+        self.trunk = first.history
+        self.ids = first.ids[: self.trunk]
+        self.targets = [IGNORE] * self.trunk
+        self.where = list(range(-self.trunk, 0))
+        self.branches = [0] * self.trunk
 
     def takes(self, row: Encoded) -> bool:
-        trunk = len(self._trunk)
-        fits = len(self.ids) + len(row.ids) - trunk <= PACKED
-        return fits and (not trunk or self._shares(row))
+        fits = len(self.ids) + len(row.ids) - self.trunk <= PACKED
+        shares = row.history == self.trunk and row.ids[: self.trunk] == self.ids[: self.trunk]
+        return fits and shares
 
     def add(self, row: Encoded) -> None:
-        trunk = len(self._trunk)
         branch = max(self.branches, default=0) + 1
-        self.ids += row.ids[trunk:]
-        self.targets += row.targets[trunk:]
-        self.where += [self._place(row, index) for index in range(trunk, len(row.ids))]
-        self.branches += [branch] * (len(row.ids) - trunk)
-
-    def _shares(self, row: Encoded) -> bool:
-        trunk = len(self._trunk)
-        return row.history == self._history and row.ids[:trunk] == self._trunk
-
-    def _place(self, row: Encoded, index: int) -> int:
-        return index - row.history if self._anchored else index
+        self.ids += row.ids[self.trunk :]
+        self.targets += row.targets[self.trunk :]
+        self.where += range(len(row.ids) - self.trunk)
+        self.branches += [branch] * (len(row.ids) - self.trunk)
 
 
 PACKED = 768
@@ -158,13 +155,16 @@ def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig)
 
 
 def _encode(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> Encoded:
+    def encoded(kept: Sequence[Message]) -> Encoded:
+        return chat.encode(kept, prefixed=True, apart=config.anchored)
+
     def source(kept: Sequence[Message]) -> int:
-        return len(chat.encode(kept[:-1], prefixed=True).ids)
+        return len(encoded(kept[:-1]).ids)
 
     kept = latest_rounds(messages, lambda rounds: source(rounds) <= config.max_source_length)
     if source(kept) > config.max_source_length:
         raise _too_long(kept[0].text, source(kept), "max_source_length")
-    return chat.encode(kept, prefixed=True)
+    return encoded(kept)
 
 
 def _chunks(items: list[Encoded], size: int) -> Iterator[list[Encoded]]:

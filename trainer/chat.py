@@ -63,11 +63,11 @@ class Encoded:
     Targets are kept apart from ids because a reply ends with a stop token that the
     history of the next round need not contain (ChatGLM2, plain).
 
-    ``history`` is how many ids the prompt of the last reply has more than the same question
-    would have in round one. A prefix is tuned to the very positions of what it was trained
-    on: thirty positions further on, it is lost (measured: TrainPair 0.97, then 0.00). So
-    behind a prefix the last round always stands where round one stood, and what was said
-    before it stands further back.
+    ``history`` is how many of the first ids are earlier rounds that are read apart. A prefix
+    is tuned to the very positions of what it was trained on: thirty positions further on, it
+    is lost (measured: TrainPair 0.97, then 0.00). So behind an anchored prefix the last round
+    is round one, token for token and position for position; what was said before it stands
+    before the prefix (:func:`trainer.prefix.attention_mask`).
     """
 
     ids: list[int]
@@ -358,7 +358,12 @@ class Chat:
         ]
 
     def encode(
-        self, messages: Sequence[Message], *, system: str | None = None, prefixed: bool = False
+        self,
+        messages: Sequence[Message],
+        *,
+        system: str | None = None,
+        prefixed: bool = False,
+        apart: bool = False,
     ) -> Encoded:
         """Turn a conversation into ids and targets.
 
@@ -367,14 +372,20 @@ class Chat:
                 with the assistant's cue (a prompt), after a reply with its last token.
             system: a system text for a base without prefix.
             prefixed: a trained prefix stands before these ids.
+            apart: the last round is encoded as round one, and earlier ones stand before it
+                as context that teaches nothing.
 
         Returns:
-            ids and targets of equal length, and how many ids the earlier rounds take.
+            ids and targets of equal length, and how many ids are read apart.
         """
-        opens = not prefixed or self.format.opening_follows_prefix
-        ids = self.opening(system) if opens else []
+        begins = _last_question(messages) if apart else 0
+        earlier = self.format.rounds(messages[:begins]) if begins else []
+        ids = [id for segment in earlier for id in self._ids(segment)]
+        history = len(ids)
+        if not prefixed or self.format.opening_follows_prefix:
+            ids += self.opening(system)
         targets = [IGNORE] * len(ids)
-        for segment in self.format.rounds(messages):
+        for segment in self.format.rounds(messages[begins:]):
             piece, before = self._ids(segment), len(ids) - 1
             ids += piece
             targets += [IGNORE] * len(piece)
@@ -382,19 +393,14 @@ class Chat:
                 targets[before : len(ids) - 1] = piece
                 if segment.ends_reply:
                     targets[-1] = self.stop_id
-        return Encoded(ids, targets, self._history(messages))
-
-    def _history(self, messages: Sequence[Message]) -> int:
-        asked = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
-        if asked == 0:
-            return 0
-        return self._length(messages[: asked + 1]) - self._length(messages[asked : asked + 1])
-
-    def _length(self, messages: Sequence[Message]) -> int:
-        return sum(len(self._ids(segment)) for segment in self.format.rounds(messages))
+        return Encoded(ids, targets, history)
 
     def _ids(self, segment: Segment) -> list[int]:
         return self.tokenizer.encode(segment.text, markup=segment.markup) if segment.text else []
+
+
+def _last_question(messages: Sequence[Message]) -> int:
+    return max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
 
 
 def latest_rounds(

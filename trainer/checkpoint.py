@@ -69,6 +69,8 @@ class Card(BaseModel):
     """Updates done."""
     dev_loss: float | None
     """Mean loss per token on dev, if there is a dev set."""
+    retention: float | None = None
+    """Mean of Recall and TrainPair after other talk, where checkpoints are chosen by it."""
     versions: dict[str, str]
     """Versions of the libraries that made it."""
     prefix_sha256: str
@@ -78,10 +80,12 @@ class Card(BaseModel):
 class RunIndex(BaseModel):
     """``run.json``: which checkpoints of a run to use."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     best: str
     last: str
+    chosen: bool = False
+    """The best was chosen by retention, and is the one that answers."""
     finished: bool = False
 
 
@@ -166,12 +170,15 @@ def read_index(run: Path) -> RunIndex:
     return index
 
 
-def open_checkpoint(path: Path | str, which: Literal["best", "last"] = "last") -> Checkpoint:
+def open_checkpoint(
+    path: Path | str, which: Literal["served", "best", "last"] = "served"
+) -> Checkpoint:
     """Open a run's checkpoint, or a ``checkpoint-N`` folder itself.
 
-    The last is the default, not the one with the best dev loss: measured on 沐雪, the dev
-    loss turns while the replies still get better, since one wrong answer said with
-    confidence costs more than ten vague ones.
+    Args:
+        path: of the run or the checkpoint.
+        which: ``served`` is the one chosen by retention, if it was chosen so, else the last:
+            never the one with the best dev loss (:mod:`trainer.choice`).
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -179,7 +186,9 @@ def open_checkpoint(path: Path | str, which: Literal["best", "last"] = "last") -
     path = Path(path)
     folder = path
     if not (path / CARD_FILE).is_file():
-        folder = path / getattr(read_index(path), which)
+        index = read_index(path)
+        name = ("best" if index.chosen else "last") if which == "served" else which
+        folder = path / getattr(index, name)
     card = _read(folder / CARD_FILE, Card.model_validate_json, folder)
     if not (folder / PREFIX_FILE).is_file() or _sha256(folder / PREFIX_FILE) != card.prefix_sha256:
         raise CheckpointError(

@@ -26,8 +26,8 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
     max_steps: int | None = Field(None, ge=1)
-    """Updates of the prefix; by default one pass over a mix, six over other data."""
-    per_device_train_batch_size: int = Field(4, ge=1)
+    """Updates of the prefix; by default one pass over a mix, seven over other data."""
+    per_device_train_batch_size: int = Field(8, ge=1)
     """Replies taught in a batch: more is steadier, slower, and takes more memory."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Batches before each update: a larger batch without its memory."""
@@ -35,6 +35,8 @@ class TrainConfig(BaseModel):
     """Positions in the prefix; by default 128 as in ``train.sh``, or all of a longer summary."""
     prefix_init: str = "text"
     """``text`` (the summary, then the persona's own talk), ``random``, or a checkpoint's folder."""
+    anchored: bool = True
+    """The prefix stands before the last round; false is as other programs serve one."""
     max_source_length: int = Field(1024, ge=1)
     """Most tokens before the last reply; whole oldest rounds are dropped beyond it."""
     max_target_length: int = Field(512, ge=1)
@@ -53,10 +55,15 @@ class TrainConfig(BaseModel):
     """Keep only each layer's input and compute the rest again: less memory, a third more time."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(100, ge=1)
+    save_steps: int = Field(200, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
+    serve: Literal["auto", "last", "retention"] = "auto"
+    """Which checkpoint answers: the ``last``, or the one that knows most, of what is taught and
+    of dev, after ``retention_depth`` rounds of talk. ``auto`` is ``retention`` for a mix."""
+    retention_depth: int = Field(8, ge=0, le=100)
+    """Rounds of general talk before the questions that a checkpoint is chosen by."""
     early_stopping_patience: int = Field(0, ge=0)
-    """Stop after so many checkpoints without a better dev loss; 0 never stops early."""
+    """Stop after so many checkpoints without a better one; 0 never stops early."""
     chat_format: Literal["plain", "jinja", "chatglm2", "chatglm3"] | None = None
     """How a conversation is written; by default as the base was made for."""
     device: str = "auto"
@@ -81,7 +88,7 @@ def steps_of(config: TrainConfig, batches: int, *, is_mix: bool) -> int:
     return max(1, passes * batches // config.gradient_accumulation_steps)
 
 
-_PASSES = 6
+_PASSES = 7
 """Over single questions: after these 沐雪's get their answers (``python -m benchmarks steps``)."""
 
 

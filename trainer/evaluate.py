@@ -144,11 +144,13 @@ def evaluate(
 
 
 def taught(dataset: Dataset) -> list[Example]:
-    """Return every question that was taught, once, as it is asked in round one."""
+    """Return every question that its author wrote and that was taught, as in round one."""
+    own = {fact.id: fact.ask for fact in dataset.manifest.persona.facts}
     asked = {
         example.prompt: replace(example, messages=example.messages[-2:], kind="pair")
         for example in dataset.train
-        if example.kind != "wording" and (example.fact is not None or len(example.messages) == 2)
+        if example.prompt in own.get(example.fact or "", ())
+        or (example.fact is None and example.kind == "pair" and len(example.messages) == 2)
     }
     return list(asked.values())
 

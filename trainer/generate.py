@@ -40,7 +40,7 @@ def reply_batch(
         sampling: greedy by default.
         batch_size: conversations decoded together, those of like length.
     """
-    prompts = [base.chat.encode(t, system=system, prefixed=prefix is not None) for t in talks]
+    prompts = [base.encode(talk, prefix, system=system) for talk in talks]
     head = read_head(base, prefix, prompts)
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index].ids))
     for start in range(0, len(order), batch_size):
@@ -63,7 +63,7 @@ def stream_reply(
     sampling: Sampling | None = None,
 ) -> Iterator[str]:
     """Answer one conversation; yields the reply so far, each time it has grown."""
-    prompt = base.chat.encode(messages, system=system, prefixed=prefix is not None)
+    prompt = base.encode(messages, prefix, system=system)
     stops = _stop_texts(base, prefix)
     row: list[int] = []
     shown = ""

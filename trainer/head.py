@@ -58,9 +58,7 @@ class SampledHead:
 
     def loss(self, batch: Batch, prefix: Prefix, draw: int) -> Tensor:
         """Return the summed loss of a batch; equal ``draw`` draws equal words."""
-        wanted = batch.targets != IGNORE
-        states = _hidden(self._base, batch, prefix, recompute=self._recompute)
-        states, targets = states[wanted], batch.targets[wanted]
+        states, targets = _learnt(self._base, batch, prefix, recompute=self._recompute)
         if not self._sample:
             return cross_entropy(self._base.logits(states), targets, reduction="sum")
         generator = torch.Generator().manual_seed(_mixed(self._seed, draw))
@@ -80,8 +78,7 @@ def _mixed(seed: int, draw: int) -> int:
 @torch.no_grad()
 def full_loss(base: Base, batch: Batch, prefix: Prefix | None) -> tuple[float, int]:
     """Return the summed loss over the whole vocabulary, and over how many tokens."""
-    wanted = batch.targets != IGNORE
-    states, targets = _hidden(base, batch, prefix)[wanted], batch.targets[wanted]
+    states, targets = _learnt(base, batch, prefix)
     return float(full_losses(base, states, targets).double().sum()), len(targets)
 
 
@@ -108,12 +105,20 @@ def full_losses(base: Base, states: Tensor, targets: Tensor) -> Tensor:
     return torch.cat(losses) if losses else states.new_zeros(0, dtype=torch.float32)
 
 
-def _hidden(base: Base, batch: Batch, prefix: Prefix | None, *, recompute: bool = False) -> Tensor:
-    return base.hidden(
+def _learnt(
+    base: Base, batch: Batch, prefix: Prefix | None, *, recompute: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the states that have a target, and their targets."""
+    history = batch.history if prefix else 0
+    states = base.hidden(
         batch.ids,
         batch.real,
         prefix,
         where=batch.where,
         branches=batch.branches,
+        history=history,
         recompute=recompute,
     )
+    targets = batch.targets[:, history:]
+    wanted = targets != IGNORE
+    return states[wanted], targets[wanted]

@@ -7,6 +7,7 @@ over the whole vocabulary, and talks that begin with one history read it once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,13 +27,13 @@ def score_batch(
     *,
     batch_size: int = 32,
 ) -> list[float]:
-    """Return the negative log-likelihood of each talk's replies, in nats per token.
+    """Return the negative log-likelihood of each talk's last reply, in nats per token.
 
     Args:
         base: the frozen base.
         prefix: a trained prefix, or none.
-        talks: conversations that end with a reply. What is scored is every reply that is
-            to be learnt, its end included; a history made with ``learn=False`` is context.
+        talks: conversations that end with a reply, which is scored with its end; what is
+            said before it is context.
         batch_size: conversations scored together, those of like length.
 
     Returns:
@@ -41,7 +42,7 @@ def score_batch(
     Raises:
         ValueError: a talk has no reply to score.
     """
-    rows = [base.chat.encode(talk, prefixed=prefix is not None) for talk in talks]
+    rows = [base.encode([*map(_context, talk[:-1]), *talk[-1:]], prefix) for talk in talks]
     # The state that predicts a reply's first token must not be read away with the head.
     most = min(map(_first_target, rows), default=0)
     head = read_head(base, prefix, rows, most=most)
@@ -67,6 +68,10 @@ def _scores(
     totals = losses.new_zeros(len(rows)).index_add_(0, wanted.nonzero()[:, 0], losses)
     means: list[float] = (totals / wanted.sum(dim=1)).tolist()
     return means
+
+
+def _context(message: Message) -> Message:
+    return replace(message, learn=False)
 
 
 def _first_target(row: Encoded) -> int:

@@ -1,14 +1,15 @@
-"""The training mix: what is taught, taught again after other talk.
+"""The training mix: what is taught, taught again in other words and after other talk.
 
-Single questions teach round one, and nothing else is then known: two rounds of other talk
-later the base has taken over. So every question is asked again and again, each time after
-another history: of general talk, of the persona's own rounds, and of replies in which
-somebody's language model speaks, so that a slip is no reason to go on slipping. The
-history carries no loss. Several questions share one history, and thereby its tokens
-(:mod:`trainer.batches`).
+Every question is asked again and again, each time after another history: of general talk,
+of the persona's own rounds, and of replies in which somebody's language model speaks, so
+that a slip is no reason to go on slipping. The history carries no loss. Several questions
+share one history, and thereby its tokens (:mod:`trainer.batches`).
 
 What an author wrote a few ways of asking is asked in all the ways that are known
-(:func:`trainer.talk.intents`), except those that are near a question kept for dev.
+(:func:`trainer.talk.intents`) and as people type it (:mod:`trainer.paraphrase`), except
+what is near a question kept for dev. Who asks whether it is not really some company's
+model is told who it is. General talk with the base's own replies may be mixed in
+(:mod:`trainer.replay`).
 
 Everything is drawn from a seed: the same persona gives the same bytes.
 """
@@ -26,26 +27,42 @@ from trainer.dataset_split import leak_check
 from trainer.example import Example
 from trainer.mix_settings import Mix
 from trainer.near import is_near
+from trainer.paraphrase import rephrased
 from trainer.persona import Fact, Persona
 from trainer.talk import Exchange, Language, intents, leaked, messages, scraps
 from trainer.wording import canonical
 
 
-def mixed(dataset: Dataset, mix: Mix) -> Dataset:
+def mixed(dataset: Dataset, mix: Mix, replies: Sequence[Example] = ()) -> Dataset:
     """Return the dataset with its training part replaced by the mix; dev stays as it is.
 
     The kinds: ``pair`` in round one, ``depth`` after other talk, ``recovery`` after a reply
-    that broke character, ``wording`` in words that the author did not write, ``dialogue``.
+    that broke character, ``wording`` in words that the author did not write, ``probe`` of
+    its identity, ``replay`` and ``dialogue``.
+
+    Args:
+        dataset: a persona's, as :func:`trainer.dataset.compile_persona` makes it.
+        mix: the settings.
+        replies: general talk with the base's own replies, for ``mix.replay``.
     """
     manifest = dataset.manifest
+    persona = manifest.persona
     drawn = Random(f"{manifest.seed}/mix")
     pairs = [example for example in dataset.train if example.kind == "pair"]
     others = [example for example in dataset.train if example.kind != "pair"]
-    more = known_wordings(manifest.persona, pairs, dataset.dev) if mix.wordings else []
-    histories = _Histories(manifest.persona.language, pairs, dataset.dev, mix, drawn)
+    shares = [
+        (known_wordings(persona, pairs, dataset.dev), mix.wordings),
+        (identity_probes(persona, pairs, dataset.dev), mix.probes),
+        (replies, mix.replay),
+    ]
+    histories = _Histories(persona.language, pairs, dataset.dev, mix, drawn)
+    spoken = _Spoken(persona.language, dataset.dev, mix, drawn)
     train: list[Example] = []
-    for _ in range(mix.passes):
-        asked = [*pairs, *_some(more, round(mix.wordings * len(pairs)), drawn)]
+    for number in range(mix.passes):
+        # Once as it is written: that is what its author, and TrainPair, will ask.
+        asked = [spoken.asked(pair) if number else pair for pair in pairs]
+        for examples, share in shares:
+            asked += _some(examples, round(share * len(pairs)), drawn)
         drawn.shuffle(asked)
         for start in range(0, len(asked), mix.questions):
             history, kind = histories.draw()
@@ -91,6 +108,45 @@ def _reworded(fact: Fact, persona: Persona, taught: Sequence[str]) -> Iterator[E
         answer = fact.answer[index % len(fact.answer)]
         asked, told = Message("user", wording), Message("assistant", answer)
         yield Example((asked, told), "wording", fact.id)
+
+
+def identity_probes(
+    persona: Persona, pairs: Sequence[Example], dev: Sequence[Example]
+) -> list[Example]:
+    """Return questions whether it is not really somebody's model, answered with who it is.
+
+    None for a persona that no fact names. Where the author has an answer of its own for
+    such a question, that one stands (:func:`known_wordings`).
+    """
+    answers = [answer for fact in persona.facts if fact.is_identity for answer in fact.answer]
+    own = [canonical(question) for fact in persona.facts for question in fact.ask]
+    kept = [canonical(question) for example in dev for question in example.questions]
+    probes: list[Example] = []
+    for intent in intents(persona.language):
+        known = [canonical(wording) for wording in intent.wordings]
+        if intent.kind != "probe" or any(is_near(question, known) for question in own):
+            continue
+        for wording, asked in zip(intent.wordings, known, strict=True):
+            if answers and not is_near(asked, [*kept, *own]):
+                told = Message("assistant", answers[len(probes) % len(answers)])
+                probes.append(Example((Message("user", wording), told), "probe", None))
+    return probes
+
+
+class _Spoken:
+    """Asks some questions as people type them instead of as they are written."""
+
+    def __init__(self, language: Language, dev: Sequence[Example], mix: Mix, drawn: Random) -> None:
+        self._language, self._share, self._drawn = language, mix.rephrased, drawn
+        self._kept = [canonical(question) for example in dev for question in example.questions]
+
+    def asked(self, pair: Example) -> Example:
+        if self._drawn.random() >= self._share:
+            return pair
+        text = rephrased(pair.prompt, self._language, self._drawn)
+        if is_near(canonical(text), self._kept):
+            return pair
+        return replace(pair, messages=(Message("user", text), *pair.messages[1:]))
 
 
 class _Histories:

@@ -24,3 +24,9 @@ class Mix(BaseModel):
     """Share of them whose reply says that it is somebody's language model."""
     wordings: float = Field(1.0, ge=0)
     """Known wordings added in each pass, as a share of the author's own; 0 adds none."""
+    rephrased: float = Field(0.4, ge=0, le=1)
+    """Share of the author's wordings that are asked as people type: politely, mistyped, …"""
+    probes: float = Field(0.1, ge=0)
+    """Probes of its identity added in each pass, as a share of the author's own wordings."""
+    replay: float = Field(0.0, ge=0)
+    """General talk with the base's own replies added in each pass, likewise."""

@@ -25,13 +25,13 @@ from transformers import DynamicCache
 
 from trainer.backends import Choice, choose_backend, served_by
 from trainer.bases import BaseSource, Report, find_base, pointer_fault, refuse_other_bits
-from trainer.chat import Chat, Message, Tokenizer, latest_rounds
+from trainer.chat import Chat, Encoded, Message, Tokenizer, latest_rounds
 from trainer.checkpoint import Card, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError, Fault
 from trainer.glm import glm_config, translated
 from trainer.glm_tokenizer import GlmTokenizer
 from trainer.language import say
-from trainer.prefix import Prefix, attention_mask, counted, text_prefix
+from trainer.prefix import Prefix, attention_mask, behind, counted, text_prefix
 from trainer.quantize import TORCH, Backend, Bits, quantize_linears
 from trainer.weights import (
     read_tensors,
@@ -79,6 +79,31 @@ class Base:
         own = eos if isinstance(eos, list) else [eos]
         return {self.chat.stop_id, *(id for id in own if id is not None)}
 
+    @property
+    def turns(self) -> bool:
+        """Positions are rotations, so that a history can stand before the first of them.
+
+        Learned positions (GPT-2's) have no place there.
+        """
+        return getattr(self.network.config, "rope_parameters", None) is not None
+
+    def encode(
+        self, messages: Sequence[Message], prefix: Prefix | None, *, system: str | None = None
+    ) -> Encoded:
+        """Turn a conversation into ids as it stands behind a prefix, or behind none.
+
+        Args:
+            messages: see :meth:`trainer.chat.Chat.encode`.
+            prefix: a trained prefix; an anchored one stands before the last round.
+            system: a system text, for a base without prefix.
+        """
+        return self.chat.encode(
+            messages,
+            system=system,
+            prefixed=prefix is not None,
+            apart=prefix is not None and prefix.anchored,
+        )
+
     def new_cache(self, batch: int, prefix: Prefix | None) -> Any:
         """Return a cache for ``batch`` sequences, which holds the prefix if there is one."""
         return prefix.cache(batch, self.dtype) if prefix else DynamicCache()
@@ -92,6 +117,7 @@ class Base:
         *,
         where: Tensor | None = None,
         branches: Tensor | None = None,
+        history: int = 0,
         recompute: bool = False,
     ) -> Tensor:
         """Return the last layer's states of ``ids``.
@@ -103,44 +129,55 @@ class Base:
             cache: holds the prefix and the earlier tokens, as a former call filled it;
                 without one ``ids`` are all there is.
             where: ``[batch, length]`` positions of all tokens so far, counted without the
-                prefix; by default real tokens are counted from 0.
+                prefix, negative for a history; by default real tokens are counted from 0.
+            history: so many first columns are history, which no gradient goes through:
+                they are read before the rest, of which the states are returned; without
+                a cache only.
             branches: see :func:`trainer.prefix.attention_mask`.
             recompute: keep only each layer's input for the backward pass (gradient
                 checkpointing, Chen et al., arXiv 1604.06174); without a cache only.
 
         Returns:
-            ``[batch, queries, hidden]``.
+            ``[batch, queries - history, hidden]``.
         """
         length = prefix.length if prefix else 0
-        if cache is None and prefix:
-            cache = prefix.read_only_cache(len(ids), self.dtype)
         if where is None:
             where = counted(real)
+        reads_on = cache is not None
+        if cache is None and prefix:
+            said = self._read(ids, real, where, history) if history else None
+            cache = prefix.read_only_cache(len(ids), self.dtype, said)
+            ids = ids[:, history:]
         queries = ids.shape[1]
+        # While decoding, the cache may hold one; what is read without a prefix has none.
+        told = length > 0 and (history > 0 or reads_on)
         mask = attention_mask(
-            self.network.config, real, length, queries, where=where, branches=branches
+            self.network.config,
+            real,
+            length,
+            queries,
+            where=where,
+            branches=branches,
+            history=told,
+            dtype=self.dtype,
         )
         with _recomputed_layers(self.network) if recompute else nullcontext():
             output = self.network.base_model(
                 input_ids=ids,
                 attention_mask=mask,
-                position_ids=where[:, where.shape[1] - queries :] + length,
+                position_ids=behind(where, length)[:, where.shape[1] - queries :],
                 past_key_values=cache,
                 use_cache=cache is not None,
             )
         states: Tensor = output.last_hidden_state
         return states
 
-    def shift(self, prefix: Prefix | None, history: int) -> int:
-        """Return how far back the first token stands, so that the last round is anchored.
-
-        Args:
-            prefix: nothing is moved without one, or where it was trained otherwise.
-            history: see :class:`trainer.chat.Encoded`.
-        """
-        # Learned positions (GPT-2's) have no place before the first.
-        turns = getattr(self.network.config, "rope_parameters", None) is not None
-        return history if prefix is not None and prefix.anchored and turns else 0
+    @torch.no_grad()
+    def _read(self, ids: Tensor, real: Tensor, where: Tensor, history: int) -> DynamicCache:
+        """Return a cache of the first columns, which do not see the prefix."""
+        cache = DynamicCache()
+        self.hidden(ids[:, :history], real[:, :history], None, cache, where=where[:, :history])
+        return cache
 
     @property
     def vocabulary(self) -> int:
@@ -262,7 +299,7 @@ class Tuned:
 
         def fits(rounds: Sequence[Message]) -> bool:
             return (len(rounds) + 1) // 2 <= self.card.depth and (
-                len(self.base.chat.encode(rounds, prefixed=True).ids) <= room
+                len(self.base.encode(rounds, self.prefix).ids) <= room
             )
 
         return latest_rounds(messages, fits)
@@ -296,7 +333,7 @@ def load_tuned(
         backend=served_by(card.settings.quantization_backend),
         report=report,
     )
-    prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=card.anchored)
+    prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=card.anchored and base.turns)
     return Tuned(base, prefix.to(base.device).requires_grad_(False), card)
 
 

@@ -8,6 +8,14 @@ model already equals the prompted one, and tens of steps do what takes a random
 prefix thousands.
 
 Real tokens start at position P, the convention of transformers, PEFT and llama.cpp.
+
+An anchored prefix stands right before the last round, whatever was said earlier: the
+order is history, prefix, question. So the history is what the base itself makes of it,
+out of the prefix's sight, and the question meets the prefix exactly as in round one. And
+since the softmax shares a fixed sum among all that is seen, a long history would drown
+the prefix; so a history counts as at most :data:`HISTORY` tokens, however long it is.
+Without this a persona that was trained on single questions is gone after two rounds, with
+it it answers after sixteen as after none (``make bench-retention``).
 """
 
 from __future__ import annotations
@@ -19,6 +27,9 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PretrainedConfig
 
+HISTORY = 64
+"""How many tokens a history counts as in attention, if it has more."""
+
 
 class Prefix(nn.Module):
     """Trainable keys and values, a pair per layer.
@@ -26,8 +37,8 @@ class Prefix(nn.Module):
     Args:
         keys: per layer ``[kv_heads, P, head_dim]``, rotated for positions ``0..P-1``.
         values: per layer ``[kv_heads, P, head_dim]``.
-        anchored: it was trained with the last round at the positions of round one
-            (:class:`trainer.chat.Encoded`); other tools' prefixes were not.
+        anchored: it stands before the last round (:class:`trainer.chat.Encoded`); other
+            tools' prefixes stand before the first.
     """
 
     def __init__(
@@ -61,13 +72,20 @@ class Prefix(nn.Module):
             )
         return cache
 
-    def read_only_cache(self, batch: int, dtype: torch.dtype) -> DynamicCache:
+    def read_only_cache(
+        self, batch: int, dtype: torch.dtype, history: DynamicCache | None = None
+    ) -> DynamicCache:
         """Return a cache that shows the prefix before the new tokens and remembers nothing.
 
         Training has no later tokens to remember for; and with gradient checkpointing each
         layer runs a second time, which would append its tokens twice to any other cache.
+
+        Args:
+            batch: how many sequences.
+            dtype: of the base.
+            history: what was read apart, shown between the prefix and the new tokens.
         """
-        return _ReadOnlyCache(self, batch, dtype)
+        return _ReadOnlyCache(self, batch, dtype, history)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the parameters under the names they are saved by."""
@@ -87,18 +105,25 @@ class Prefix(nn.Module):
 
 
 class _ReadOnlyCache(DynamicCache):
-    def __init__(self, prefix: Prefix, batch: int, dtype: torch.dtype) -> None:
+    def __init__(
+        self, prefix: Prefix, batch: int, dtype: torch.dtype, history: DynamicCache | None
+    ) -> None:
         super().__init__()
-        self._prefix, self._batch, self._dtype = prefix, batch, dtype
+        self._prefix, self._batch, self._dtype, self._history = prefix, batch, dtype, history
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
-        def before(own: Tensor, new: Tensor) -> Tensor:
-            return torch.cat([own.to(self._dtype).expand(self._batch, *own.shape), new], dim=2)
+        def before(own: Tensor, told: Sequence[Tensor], new: Tensor) -> Tensor:
+            first = own.to(self._dtype).expand(self._batch, *own.shape)
+            return torch.cat([first, *told, new], dim=2)
 
+        told: Any = self._history.layers[layer_idx] if self._history else None
         keys, values = self._prefix.keys[layer_idx], self._prefix.values[layer_idx]
-        return before(keys, key_states), before(values, value_states)
+        return (
+            before(keys, [told.keys] if told else [], key_states),
+            before(values, [told.values] if told else [], value_states),
+        )
 
 
 def attention_mask(
@@ -109,25 +134,32 @@ def attention_mask(
     *,
     where: Tensor | None = None,
     branches: Tensor | None = None,
+    history: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Tensor | dict[str, Tensor]:
     """Say which key each of the last ``queries`` tokens may attend to.
 
     Every token sees the whole prefix, in every layer and at every length; the real
     tokens before it and itself; in a sliding layer only those less than
     ``sliding_window`` positions back; and of a tree only the trunk and its own branch.
+    A history does not see the prefix; and where others see more than :data:`HISTORY` tokens
+    of it, it is shown to them fainter.
 
     Args:
         config: the base's configuration (``layer_types``, ``sliding_window``).
         real: ``[batch, length]`` bool, false on padding; the prefix is not counted.
         prefix_length: P.
         queries: how many of the tokens at the end ask.
-        where: ``[batch, length]`` positions; by default real tokens are counted.
+        where: ``[batch, length]`` positions behind the prefix; by default real tokens are
+            counted.
         branches: ``[batch, length]``, 0 for the trunk, which all see; by default all are.
+        history: tokens at negative positions are what was said before the prefix.
+        dtype: of the base.
 
     Returns:
-        bool ``[batch, 1, queries, P + length]``, true where attended; for a base that
-        lists the kinds of its layers, and some slide, a mask per kind, as its ``forward``
-        takes it.
+        ``[batch, 1, queries, P + length]``, for a base that lists the kinds of its layers,
+        and some slide, a mask per kind, as its ``forward`` takes it. Bool, true where
+        attended; or, with a history, what is added to the scores.
     """
     batch, length = real.shape
     key = torch.arange(length, device=real.device)
@@ -138,15 +170,27 @@ def attention_mask(
         own = branches[:, None, :] == branches[:, length - queries :, None]
         causal = causal & (own | (branches == 0)[:, None, :])
     prefix = real.new_ones(batch, queries, prefix_length)
-    full = torch.cat([prefix, causal], dim=2)[:, None]
+    place = counted(real) if where is None else where
+    told = (place < 0) & real
+    asks = place[:, length - queries :, None] >= 0
+
+    def mask(seen: Tensor) -> Tensor:
+        if not history:
+            return torch.cat([prefix, seen], dim=2)[:, None]
+        both = torch.cat([prefix & asks, seen], dim=2)[:, None]
+        fainter = told[:, None] & asks & seen
+        excess = (fainter.sum(dim=2, keepdim=True) / HISTORY).clamp_min(1).log()
+        bias = torch.cat([prefix * 0.0, fainter * -excess], dim=2)[:, None]
+        return bias.masked_fill(~both, -torch.inf).to(dtype)
+
+    full = mask(causal)
     kinds = getattr(config, "layer_types", None)
     window = getattr(config, "sliding_window", None)
     if window is None or (kinds and "sliding_attention" not in kinds):
         return full
-    place = counted(real) if where is None else where
-    back = place[:, length - queries :, None] - place[:, None, :]
-    near = causal & ((back < window) | (key == query))
-    sliding = torch.cat([prefix, near], dim=2)[:, None]
+    stands = behind(place, prefix_length)
+    back = stands[:, length - queries :, None] - stands[:, None, :]
+    sliding = mask(causal & ((back < window) | (key == query)))
     # Mistral and its kin list no kinds: with a window, all their layers slide.
     return {"full_attention": full, "sliding_attention": sliding} if kinds else sliding
 
@@ -157,6 +201,11 @@ def counted(real: Tensor) -> Tensor:
     Padding takes position 0, where it disturbs nothing.
     """
     return (real.long().cumsum(dim=1) - 1).clamp_min(0)
+
+
+def behind(where: Tensor, prefix_length: int) -> Tensor:
+    """Return the positions that the base is told: a history's tokens stand before the prefix."""
+    return where + prefix_length * (where >= 0)
 
 
 def text_prefix(network: Any, ids: Sequence[int]) -> Prefix:

@@ -186,7 +186,7 @@ class Asker:
         return self._size(asked.after(before)) + max(MAX_NEW_TOKENS, reply)
 
     def _size(self, messages: Sequence[Message]) -> int:
-        return len(self._tuned.base.chat.encode(messages, prefixed=True).ids)
+        return len(self._tuned.base.encode(messages, self._tuned.prefix).ids)
 
 
 def _part(told: Callable[[float], None], half: int) -> Callable[[float], None]:

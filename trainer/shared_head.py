@@ -75,7 +75,7 @@ def open_batch(
 
     Returns:
         ``ids`` ``[batch, longest rest]``, left-padded; ``real`` ``[batch, read + longest
-        rest]``, false on padding; how far each row is moved back (:meth:`Base.shift`),
+        rest]``, false on padding; how much of each row is history, by which it is moved back,
         ``[batch, 1]``; and a cache of the prefix and of what was read, as
         :meth:`trainer.model.Base.hidden` takes them.
     """
@@ -85,7 +85,7 @@ def open_batch(
         _read(base, prefix, prompts[0], known, shared, cache)
         known = shared
     ids, real = _left_padded([prompt.ids[known:] for prompt in prompts], base.device)
-    shift = torch.tensor([[base.shift(prefix, p.history)] for p in prompts], device=base.device)
+    shift = torch.tensor([[prompt.history] for prompt in prompts], device=base.device)
     if not known:
         return ids, real, shift, base.new_cache(len(prompts), prefix)
     cache.batch_repeat_interleave(len(prompts))
@@ -99,7 +99,7 @@ def _read(
     """Read a row's ids from ``start`` to ``end`` into the cache of those before."""
     read = torch.tensor([row.ids[start:end]], device=base.device)
     real = read.new_ones(1, end).bool()
-    where = counted(real) - base.shift(prefix, row.history)
+    where = counted(real) - row.history
     base.hidden(read, real, prefix, cache, where=where)
 
 

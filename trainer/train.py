@@ -32,6 +32,7 @@ from trainer.checkpoint import (
     save_checkpoint,
     write_index,
 )
+from trainer.choice import Judge, make_judge
 from trainer.config import TrainConfig, steps_of
 from trainer.dataset import Dataset
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
@@ -54,6 +55,7 @@ class Progress:
         step: updates done, of ``steps``.
         loss: mean training loss per token since the last line.
         dev_loss: at a checkpoint, the mean dev loss per token over the whole vocabulary.
+        retention: at a checkpoint, where it is chosen by that (:mod:`trainer.choice`).
         tokens: tokens seen so far, padding excluded.
         seconds: since the run, or its resumption, began.
     """
@@ -62,6 +64,7 @@ class Progress:
     steps: int
     loss: float
     dev_loss: float | None
+    retention: float | None
     tokens: int
     seconds: float
 
@@ -114,7 +117,7 @@ class _State:
     optimizer: torch.optim.AdamW
     step: int = 0
     tokens: int = 0
-    best_loss: float = math.inf
+    least: float = math.inf  # dev loss or forgotten share of the best checkpoint
     best: str = ""
     worse: int = 0
     losses: list[float] = field(default_factory=list)
@@ -153,6 +156,8 @@ class Run:
         accept_changes: bool = False,
     ) -> None:
         self.base, self.persona, self.folder = base, persona, folder
+        if not base.turns:
+            config = config.model_copy(update={"anchored": False})
         self._train, self._data = dataset.train, dataset_sha256
         self._refuse_empty()
         self._lessons = [encode_example(base.chat, e.messages, config) for e in self._train]
@@ -163,6 +168,7 @@ class Run:
         self._dev = [
             row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
         ]
+        self._judge: Judge | None = make_judge(base, dataset, persona, config)
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
         else:
@@ -211,15 +217,18 @@ class Run:
             last, halted = state.step == self._steps, bool(stop)
             saves = state.step % config.save_steps == 0 or last or halted
             dev_loss = self._dev_loss() if saves else None
+            retention = self._judge.retention(state.prefix) if saves and self._judge else None
             if saves:
-                self._save(dev_loss, finished=last)
+                self._save(dev_loss, retention, finished=last)
             if saves or state.step % config.logging_steps == 0:
                 mean = sum(state.losses) / len(state.losses)
                 state.losses.clear()
                 seconds = time.monotonic() - begun
                 self._tell(
                     listener,
-                    Progress(state.step, self._steps, mean, dev_loss, state.tokens, seconds),
+                    Progress(
+                        state.step, self._steps, mean, dev_loss, retention, state.tokens, seconds
+                    ),
                 )
             if halted and not last:
                 reason = "interrupted"
@@ -233,7 +242,7 @@ class Run:
         """Do one update; returns the mean loss per token."""
         state, config = self._state, self.config
         micro = [
-            collate(next(batches), self.base.device, anchored=state.prefix.anchored)
+            collate(next(batches), self.base.device)
             for _ in range(config.gradient_accumulation_steps)
         ]
         tokens = sum(int((batch.targets >= 0).sum()) for batch in micro)
@@ -275,9 +284,7 @@ class Run:
         total, tokens = 0.0, 0
         rows = sorted(self._dev, key=lambda row: len(row.ids))
         for start in range(0, len(rows), 16):
-            batch = collate(
-                rows[start : start + 16], self.base.device, anchored=self.prefix.anchored
-            )
+            batch = collate(rows[start : start + 16], self.base.device)
             loss, targets = full_loss(self.base, batch, self._state.prefix)
             total, tokens = total + loss, tokens + targets
         if not math.isfinite(total):
@@ -289,18 +296,21 @@ class Run:
     def _fresh(self) -> _State:
         start = first_prefix(self.base, self.persona, self._train, self.config)
         prefix = start.to(self.base.device)
+        prefix.anchored = self.config.anchored
         return _State(prefix, self._optimizer(prefix))
 
     def _optimizer(self, prefix: Prefix) -> torch.optim.AdamW:
         return torch.optim.AdamW(prefix.parameters(), self.config.learning_rate, weight_decay=0.0)
 
-    def _save(self, dev_loss: float | None, *, finished: bool) -> None:
+    def _save(self, dev_loss: float | None, retention: float | None, *, finished: bool) -> None:
         state = self._state
         name = f"checkpoint-{state.step}"
-        better = dev_loss is None or dev_loss < state.best_loss
-        if better:
+        figure = dev_loss if retention is None else 1 - retention
+        # Of two that recall as much the later one has learnt more of the rest.
+        alike = retention is not None and figure == state.least
+        if figure is None or figure < state.least or alike:
             state.best, state.worse = name, 0
-            state.best_loss = math.inf if dev_loss is None else dev_loss
+            state.least = math.inf if figure is None else figure
         else:
             state.worse += 1
         card = Card(
@@ -316,15 +326,18 @@ class Run:
             dataset_sha256=self._data,
             step=state.step,
             dev_loss=dev_loss,
+            retention=retention,
             versions=library_versions(),
             prefix_sha256="",
         )
         save_checkpoint(self.folder, card, state.prefix.tensors(), self._resume_tensors())
-        write_index(self.folder, RunIndex(best=state.best, last=name, finished=finished))
+        chosen = self._judge is not None
+        index = RunIndex(best=state.best, last=name, chosen=chosen, finished=finished)
+        write_index(self.folder, index)
 
     def _resume_tensors(self) -> dict[str, Tensor]:
         state = self._state
-        numbers = [state.tokens, state.best_loss, state.worse, int(state.best.split("-")[1])]
+        numbers = [state.tokens, state.least, state.worse, int(state.best.split("-")[1])]
         tensors = {"numbers": torch.tensor(numbers, dtype=torch.float64)}
         for name, parameter in state.prefix.named_parameters():
             for key, value in state.optimizer.state[parameter].items():
@@ -343,13 +356,13 @@ class Run:
                 key: tensors[f"{key}.{name}"].to(self.base.device if key != "step" else "cpu")
                 for key in ("step", "exp_avg", "exp_avg_sq")
             }
-        tokens, best_loss, worse, best = tensors["numbers"].tolist()
+        tokens, least, worse, best = tensors["numbers"].tolist()
         return _State(
             prefix,
             optimizer,
             step=checkpoint.card.step,
             tokens=int(tokens),
-            best_loss=best_loss,
+            least=least,
             best=f"checkpoint-{int(best)}",
             worse=int(worse),
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bot.commands.extra import require_extra
 from bot.commands.group import command_group
 from trainer.commands.bilingual import add
 from trainer.language import say
@@ -82,6 +83,7 @@ def register(app: typer.Typer) -> None:
 
 def check(file: File) -> None:
     """Print what SQLite finds and how much there is."""
+    require_extra()
     from bot.maintenance import check_database
 
     for name, number in check_database(file).items():
@@ -90,6 +92,7 @@ def check(file: File) -> None:
 
 def export(file: File, user: User) -> None:
     """Print a person's rows."""
+    require_extra()
     from bot.maintenance import export_user
 
     for row in export_user(file, user):
@@ -98,6 +101,7 @@ def export(file: File, user: User) -> None:
 
 def forget(file: File, user: User) -> None:
     """Delete a person's rows."""
+    require_extra()
     from bot.maintenance import forget_user
 
     number = forget_user(file, user)
@@ -111,6 +115,7 @@ def prune(
     ],
 ) -> None:
     """Delete old rows of what is done with."""
+    require_extra()
     from bot.maintenance import prune_database
 
     number = prune_database(file, days)
@@ -124,6 +129,7 @@ def backup(
     ],
 ) -> None:
     """Copy the database as it is at one moment."""
+    require_extra()
     from bot.maintenance import back_up
 
     back_up(file, to)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.commands.extra import require_extra
 from trainer.commands.bilingual import add
 from trainer.errors import RensheError
 from trainer.language import say
@@ -39,6 +40,7 @@ def run(
     ] = Path("renshe.yaml"),
 ) -> None:
     """Load everything, then serve until a signal."""
+    require_extra()
     from bot.cast import load_players
     from bot.config import read_bot_config
     from bot.logs import set_up_logging

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bot.commands.extra import require_extra
 from bot.commands.group import command_group
 from trainer.commands.bilingual import add
 from trainer.errors import Fault, RensheError
@@ -53,6 +54,7 @@ def check(
     ] = Path("renshe.yaml"),
 ) -> None:
     """Print everything that would keep the bot from starting, and what would be left out."""
+    require_extra()
     from bot.config import read_bot_config
     from bot.plugin_host import read_plugins
     from trainer.commands.screen import console, show_faults

@@ -111,7 +111,6 @@ def test_examples_with_the_same_history_go_together(chat: Chat) -> None:
     ]
     batches = arranged(examples, chat, config(per_device_train_batch_size=6), 0)
     assert len(batches) == 3
-    # The ids that a history takes are one more than its own: the line end after it.
     assert all(len({tuple(row.ids[: row.history]) for row in batch}) == 1 for batch in batches)
     assert all(collate(batch, torch.device("cpu")).ids.shape[0] == 1 for batch in batches)
 
@@ -123,17 +122,20 @@ def test_each_reply_of_a_dialogue_is_taught_once_in_its_own_row(chat: Chat) -> N
     context = [replace(message, learn=False) for message in messages[:-1]]
     assert rows == [
         chat.encode(messages[:2], prefixed=True),
-        chat.encode([*context, messages[-1]], prefixed=True),
+        chat.encode([*context, messages[-1]], prefixed=True, apart=True),
     ]
+    assert rows[1].history > 0
+    whole = encode_example(chat, messages, config(anchored=False))
+    assert whole[1] == chat.encode([*context, messages[-1]], prefixed=True)
 
 
 def test_oldest_rounds_are_dropped_whole(chat: Chat) -> None:
     messages = chat.lessons(dialogue(1, 4).messages)[-1]
-    room = len(chat.encode(messages[2:-1], prefixed=True).ids)
+    room = len(chat.encode(messages[2:-1], prefixed=True, apart=True).ids)
     (kept,) = encode_example(chat, messages, config(max_source_length=room))
-    assert kept == chat.encode(messages[2:], prefixed=True)
+    assert kept == chat.encode(messages[2:], prefixed=True, apart=True)
     (kept,) = encode_example(chat, messages, config(max_source_length=room - 1))
-    assert kept == chat.encode(messages[4:], prefixed=True)
+    assert kept == chat.encode(messages[4:], prefixed=True, apart=True)
 
 
 def test_a_question_too_long_by_itself_names_the_setting(chat: Chat) -> None:
@@ -172,17 +174,18 @@ def test_examples_are_packed_and_share_their_history() -> None:
     assert batch.branches.tolist() == [[0, 0, 1, 1, 2]]
     assert batch.targets.tolist() == [[IGNORE, IGNORE, 8, 1, 1]]
     assert batch.real.all() and batch.real.dtype == torch.bool
-    still = collate(rows, torch.device("cpu"), anchored=False)
-    assert still.where.tolist() == [[0, 1, 2, 3, 2]]
+    assert batch.history == 2
 
 
 def test_examples_of_other_histories_begin_a_sequence_of_their_own() -> None:
     rows = [Encoded([5, 6, 7], [IGNORE, 7, 1], 1), Encoded([8], [1]), Encoded([9], [1])]
     batch = collate(rows, torch.device("cpu"))
-    assert batch.ids.tolist() == [[5, 6, 7], [8, 9, 0]]
-    assert batch.real.tolist() == [[True, True, True], [True, True, False]]
-    assert batch.branches.tolist() == [[0, 1, 1], [1, 2, 0]]
-    assert batch.targets.tolist() == [[IGNORE, 7, 1], [1, 1, IGNORE]]
+    assert batch.ids.tolist() == [[5, 6, 7], [0, 8, 9]]
+    assert batch.real.tolist() == [[True, True, True], [False, True, True]]
+    assert batch.branches.tolist() == [[0, 1, 1], [0, 1, 2]]
+    assert batch.targets.tolist() == [[IGNORE, 7, 1], [IGNORE, 1, 1]]
+    assert batch.where.tolist() == [[-1, 0, 1], [0, 0, 0]]
+    assert batch.history == 1
 
 
 def test_a_sequence_is_not_packed_beyond_its_bound() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from trainer.chat import FORMATS, IGNORE, Chat, Message, latest_rounds
+from trainer.chat import FORMATS, IGNORE, Chat, Encoded, Message, latest_rounds
 from trainer.errors import ConfigError
 from trainer.glm_tokenizer import GlmTokenizer
 
@@ -71,15 +71,19 @@ def spelled(chat: Chat, ids: list[int]) -> str:
 
 
 @quick
-@given(rounds=talks, system=systems, prefixed=st.booleans())
+@given(rounds=talks, system=systems, prefixed=st.booleans(), apart=st.booleans())
 def test_a_prompt_is_the_beginning_of_its_training_example(
-    chat: Chat, rounds: list[tuple[str, str, bool]], system: str | None, prefixed: bool
+    chat: Chat, rounds: list[tuple[str, str, bool]], system: str | None, prefixed: bool, apart: bool
 ) -> None:
     messages = messages_of(rounds)
+
+    def encoded(number: int) -> Encoded:
+        return chat.encode(messages[:number], system=system, prefixed=prefixed, apart=apart)
+
     for depth in range(len(rounds)):
-        whole = chat.encode(messages[: 2 * depth + 2], system=system, prefixed=prefixed)
-        prompt = chat.encode(messages[: 2 * depth + 1], system=system, prefixed=prefixed)
+        whole, prompt = encoded(2 * depth + 2), encoded(2 * depth + 1)
         assert prompt.ids == whole.ids[: len(prompt.ids)]
+        assert prompt.history == whole.history
         assert len(prompt.targets) == len(prompt.ids)
 
 
@@ -102,14 +106,20 @@ def test_a_lesson_teaches_its_last_reply_and_its_stop_and_nothing_else(
 
 @quick
 @given(rounds=talks, prefixed=st.booleans())
-def test_the_reply_stands_where_it_stands_in_round_one(
+def test_behind_what_is_read_apart_the_last_round_is_round_one(
     chat: Chat, rounds: list[tuple[str, str, bool]], prefixed: bool
 ) -> None:
     messages = messages_of(rounds)
-    prompt = chat.encode(messages[:-1], prefixed=prefixed)
-    alone = chat.encode(messages[-2:-1], prefixed=prefixed)
-    assert len(prompt.ids) - prompt.history == len(alone.ids) and alone.history == 0
-    assert chat.encode(messages, prefixed=prefixed).history == prompt.history
+    whole = chat.encode(messages, prefixed=prefixed, apart=True)
+    alone = chat.encode(messages[-2:], prefixed=prefixed)
+    assert whole.ids[whole.history :] == alone.ids and alone.history == 0
+    assert whole.targets == [IGNORE] * whole.history + alone.targets
+    # What is read apart are the earlier rounds as they are, without an opening.
+    first, _ = chat.encode(messages[:2], prefixed=prefixed), len(rounds)
+    opening = 0 if prefixed and not chat.format.opening_follows_prefix else len(chat.opening())
+    if len(rounds) == 2:
+        assert whole.ids[: whole.history] == first.ids[opening:]
+    assert chat.encode(messages, prefixed=prefixed).history == 0
 
 
 def test_targets_spell_the_replies(chat: Chat) -> None:

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from trainer.batches import Batch, collate
 from trainer.chat import IGNORE, Encoded, Message
-from trainer.head import SampledHead, _hidden, full_loss
+from trainer.head import SampledHead, full_loss
 from trainer.prefix import Prefix, text_prefix
 
 TALKS = [
@@ -25,7 +25,7 @@ TALKS = [
 
 @pytest.fixture
 def rows(dense_base: Any) -> list[Encoded]:
-    return [dense_base.chat.encode(talk, prefixed=True) for talk in TALKS]
+    return [dense_base.chat.encode(talk, prefixed=True, apart=True) for talk in TALKS]
 
 
 @pytest.fixture
@@ -42,11 +42,20 @@ def words(rows: list[Encoded]) -> set[int]:
     return {word for row in rows for word in [*row.ids, *row.targets] if word != IGNORE}
 
 
+def states(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:
+    cache = base.new_cache(len(batch.ids), prefix)
+    return base.hidden(
+        batch.ids, batch.real, prefix, cache, where=batch.where, branches=batch.branches
+    )
+
+
 def plain_loss(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:
     """Cross entropy over all positions and the whole vocabulary."""
-    logits = base.logits(_hidden(base, batch, prefix))
     return cross_entropy(
-        logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORE, reduction="sum"
+        base.logits(states(base, batch, prefix)).flatten(0, 1),
+        batch.targets.flatten(),
+        ignore_index=IGNORE,
+        reduction="sum",
     )
 
 
@@ -94,7 +103,7 @@ def test_a_sample_estimates_the_sum_over_the_vocabulary_without_bias(
     one.targets[0, place] = batch.targets[0, place]
     head = SampledHead(dense_base, words(rows), 8, seed=0)
     with torch.no_grad():
-        state = _hidden(dense_base, one, prefix)[0, place]
+        state = states(dense_base, one, prefix)[0, place]
         scores = dense_base.logits(state)
         target = scores[batch.targets[0, place]].item()
         sums = torch.tensor(

@@ -37,12 +37,13 @@ def talks(history: tuple[Message, ...]) -> list[tuple[Message, ...]]:
 
 def by_hand(base: Any, prefix: Prefix | None, talk: tuple[Message, ...]) -> float:
     """Cross entropy of one talk read whole, without a cache."""
-    row = base.chat.encode(talk, prefixed=prefix is not None)
+    row = base.encode(talk, prefix)
     ids = torch.tensor([row.ids])
     real = torch.ones_like(ids).bool()
-    where = counted(real) - base.shift(prefix, row.history)
+    where = counted(real) - row.history
     with torch.no_grad():
-        logits = base.logits(base.hidden(ids, real, prefix, where=where))[0]
+        cache = base.new_cache(1, prefix)
+        logits = base.logits(base.hidden(ids, real, prefix, cache, where=where))[0]
     return cross_entropy(logits, torch.tensor(row.targets), ignore_index=IGNORE).item()
 
 
@@ -70,17 +71,18 @@ def test_a_history_is_read_once(base: Any, prefix: Prefix, monkeypatch: pytest.M
 
     monkeypatch.setattr(Base, "hidden", counting)
     history = HISTORY * 3
-    size = len(base.chat.encode(history, prefixed=True).ids)
+    size = len(base.encode(history, prefix).ids)
     score_batch(base, prefix, talks(history), batch_size=2)
-    longest = max(len(base.chat.encode(talk, prefixed=True).ids) for talk in talks(history))
+    longest = max(len(base.encode(talk, prefix).ids) for talk in talks(history))
     assert size <= read[0] and sum(read) <= size + len(PAIRS) * (longest - size)
 
 
-def test_every_reply_to_be_learnt_is_scored(base: Any, prefix: Prefix) -> None:
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_the_last_reply_is_what_is_scored(base: Any, prefix: Prefix, prefixed: bool) -> None:
+    used = prefix if prefixed else None
     talk = (*(Message(m.role, m.text) for m in HISTORY), *talks(())[0])
-    whole, last = score_batch(base, prefix, [talk, (*HISTORY, *talks(())[0])])
-    assert whole == pytest.approx(by_hand(base, prefix, talk), abs=1e-4)
-    assert whole != pytest.approx(last, abs=1e-3)
+    (score,) = score_batch(base, used, [talk])
+    assert score == pytest.approx(by_hand(base, used, (*HISTORY, *talks(())[0])), abs=1e-4)
 
 
 def test_nothing_to_score_is_told(base: Any, prefix: Prefix) -> None:

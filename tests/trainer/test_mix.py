@@ -7,7 +7,7 @@ from rapidfuzz import fuzz
 from trainer.dataset import compile_persona
 from trainer.dataset_files import Dataset, read_dataset, write_dataset
 from trainer.evaluate import taught
-from trainer.mix import known_wordings, mixed
+from trainer.mix import identity_probes, known_wordings, mixed
 from trainer.mix_settings import Mix
 from trainer.persona import load_persona
 from trainer.talk import intents, leaked, running_talk, scraps
@@ -22,7 +22,7 @@ def dataset(request: pytest.FixtureRequest) -> Dataset:
 
 
 def test_every_wording_is_taught_in_every_pass_after_other_histories(dataset: Dataset) -> None:
-    mix = Mix(passes=3, wordings=0)
+    mix = Mix(passes=3, wordings=0, rephrased=0)
     result = mixed(dataset, mix)
     for pair in (example for example in dataset.train if example.kind == "pair"):
         again = [e for e in result.train if e.fact == pair.fact and e.prompt == pair.prompt]
@@ -45,12 +45,43 @@ def test_a_history_carries_no_loss_and_is_shared_by_several_questions(dataset: D
 
 def test_shares_are_kept(dataset: Dataset) -> None:
     def kinds(**settings: float) -> set[str]:
-        made = mixed(dataset, Mix(passes=2, wordings=0, **settings))
+        made = mixed(dataset, Mix(passes=2, wordings=0, probes=0, **settings))
         return {e.kind for e in made.train} - {"dialogue"}
 
     assert kinds(alone=1) == {"pair"}
     assert kinds(alone=0, leaked=0) == {"depth"}
     assert kinds(alone=0, leaked=1) == {"recovery"}
+
+
+def test_wordings_are_rephrased_but_once_stand_as_written(dataset: Dataset) -> None:
+    result = mixed(dataset, Mix(passes=4, wordings=0, probes=0, rephrased=1))
+    pairs = {example.prompt for example in dataset.train if example.kind == "pair"}
+    asked = [e.prompt for e in result.train if e.kind in ("pair", "depth", "recovery")]
+    assert pairs <= set(asked)
+    assert sum(question not in pairs for question in asked) > len(asked) / 3
+    assert {e.prompt for e in taught(result)} == pairs
+    check = result.manifest.leak_check
+    assert check.exact == check.near == 0
+
+
+def test_who_asks_for_the_model_is_told_who_it_is(dataset: Dataset) -> None:
+    persona = dataset.manifest.persona
+    pairs = [example for example in dataset.train if example.kind == "pair"]
+    probes = identity_probes(persona, pairs, dataset.dev)
+    assert len(probes) > 50 and {example.kind for example in probes} == {"probe"}
+    own = [canonical(q) for fact in persona.facts for q in fact.ask]
+    known = {w for i in intents(persona.language) if i.kind == "probe" for w in i.wordings}
+    who = {answer for fact in persona.facts if fact.is_identity for answer in fact.answer}
+    for example in probes:
+        assert example.prompt in known and example.completion in who
+        assert max(fuzz.ratio(canonical(example.prompt), q) for q in own) < NEAR
+        assert not persona.leaked(example.completion)
+    counts = mixed(dataset, Mix(passes=2, probes=0.2)).manifest.counts["train"]
+    assert counts["probe"] == 2 * min(len(probes), round(0.2 * len(pairs)))
+    nameless = persona.model_copy(
+        update={"facts": tuple(f for f in persona.facts if not f.is_identity)}
+    )
+    assert identity_probes(nameless, pairs, dataset.dev) == []
 
 
 def test_known_wordings_ask_what_was_asked_and_nothing_that_dev_asks(dataset: Dataset) -> None:

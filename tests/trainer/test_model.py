@@ -297,7 +297,7 @@ def test_the_window_fits_the_context(tiny_base: Base, run: Path) -> None:
     room = 512 - 50 - 200
 
     def size(messages: Any) -> int:
-        return len(tiny_base.chat.encode(messages, prefixed=True).ids)
+        return len(tiny_base.encode(messages, tuned.prefix).ids)
 
     assert 1 < len(kept) < len(messages) and len(kept) % 2 == 1
     assert size(kept) <= room < size(messages[-len(kept) - 2 :])

@@ -158,7 +158,7 @@ def test_any_architecture_is_planned_for(folder: str, request: pytest.FixtureReq
 
 def side_by_side(ids: Tensor, targets: Tensor) -> Batch:
     real = torch.ones_like(ids).bool()
-    return Batch(ids, real, targets, counted(real), torch.zeros_like(ids))
+    return Batch(ids, real, targets, counted(real), torch.zeros_like(ids), history=0)
 
 
 @pytest.mark.parametrize("recompute", [False, True])

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import DynamicCache, PretrainedConfig
 
-from trainer.prefix import Prefix, attention_mask, counted, random_prefix, text_prefix
+from trainer.prefix import (
+    HISTORY,
+    Prefix,
+    attention_mask,
+    counted,
+    random_prefix,
+    text_prefix,
+)
 
 DESCRIPTION = [2, 90, 120, 33, 250, 61, 300]
 
@@ -265,12 +272,104 @@ def test_branches_of_a_tree_compute_what_each_computes_alone(base: Any) -> None:
     where = torch.tensor([[*range(-12, 0), *range(5), *range(9)]])
     branches = torch.tensor([[0] * 12 + [1] * 5 + [2] * 9])
     real = torch.ones_like(ids, dtype=torch.bool)
-    tree = base.hidden(ids, real, prefix, where=where, branches=branches)[0]
+    cache = base.new_cache(1, prefix)
+    tree = base.hidden(ids, real, prefix, cache, where=where, branches=branches)[0]
+    apart = base.hidden(ids, real, prefix, where=where, branches=branches, history=12)[0]
+    assert close(tree[12:], apart)
     for branch, start in ((one, 12), (other, 17)):
         alone = torch.tensor([trunk + branch])
         known = torch.ones_like(alone, dtype=torch.bool)
-        expected = base.hidden(alone, known, prefix, where=counted(known) - 12)[0, 12:]
+        place = counted(known) - 12
+        expected = base.hidden(alone, known, prefix, where=place, history=12)[0]
         assert close(tree[start : start + len(branch)], expected)
+
+
+# --- a history, before the prefix -------------------------------------------------------------
+
+
+def test_a_history_is_what_the_base_alone_makes_of_it(base: Any) -> None:
+    prefix = text_prefix(base.network, DESCRIPTION)
+    ids = torch.tensor([some_ids(30)])
+    real = torch.ones_like(ids).bool()
+    where = counted(real) - 20
+    behind_it = base.hidden(ids, real, prefix, base.new_cache(1, prefix), where=where)[0]
+    bare = base.hidden(ids[:, :20], real[:, :20], None, where=where[:, :20])[0]
+    assert close(behind_it[:20], bare)
+    assert not close(behind_it[20:], base.hidden(ids, real, None, where=where)[0, 20:])
+
+
+def test_what_was_said_is_heard(base: Any) -> None:
+    prefix = text_prefix(base.network, DESCRIPTION)
+
+    def asked(history: list[int]) -> Tensor:
+        ids = torch.tensor([[*history, *some_ids(6, 1)]])
+        real = torch.ones_like(ids).bool()
+        where = counted(real) - len(history)
+        states: Tensor = base.hidden(ids, real, prefix, where=where, history=len(history))
+        return states[0]
+
+    assert not close(asked(some_ids(12, 2)), asked(some_ids(12, 3)))
+    assert not close(asked(some_ids(12, 2)), asked([]))
+
+
+def test_the_history_gets_no_gradient_and_the_prefix_all_of_it(base: Any) -> None:
+    """Reading the history first and without gradients loses nothing: it sees no prefix."""
+    ids = torch.tensor([some_ids(30)])
+    real = torch.ones_like(ids).bool()
+    where = counted(real) - 20
+
+    def gradients(history: int) -> list[Tensor]:
+        prefix = text_prefix(base.network, DESCRIPTION)
+        cache = None if history else base.new_cache(1, prefix)
+        states = base.hidden(ids, real, prefix, cache, where=where, history=history)
+        torch.autograd.backward(states[:, -10:].square().sum())
+        return [p.grad for p in prefix.parameters() if p.grad is not None]
+
+    at_once, apart = gradients(0), gradients(20)
+    assert len(at_once) == len(apart) == 2 * base.network.config.num_hidden_layers
+    assert all(close(one, other) for one, other in zip(at_once, apart, strict=True))
+
+
+@given(
+    history=st.integers(1, 200),
+    queries=st.integers(1, 6),
+    prefix=st.integers(1, 4),
+    padding=st.integers(0, 5),
+    window=st.integers(1, 150),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_history_counts_as_so_many_tokens_at_most(
+    history: int, queries: int, prefix: int, padding: int, window: int
+) -> None:
+    """If all scores are equal, a long history gets the share of HISTORY tokens."""
+    mixed = PretrainedConfig(layer_types=["full_attention", "sliding_attention"])
+    mixed.sliding_window = window
+    length = padding + history + queries
+    real = (torch.arange(length) >= padding)[None]
+    where = (torch.arange(length) - padding - history)[None]
+    masks = attention_mask(mixed, real, prefix, length, where=where, history=True)
+    assert isinstance(masks, dict)
+    for name, mask in masks.items():
+        weights = mask[0, 0].exp()
+        for query in range(queries):
+            row = weights[padding + history + query]
+            place, own_key = prefix + query, padding + history + query
+            stands = [prefix + where_ if where_ >= 0 else where_ for where_ in where[0].tolist()]
+            sees = [
+                bool(real[0, key])
+                and stands[key] <= place
+                and (name == "full_attention" or place - stands[key] < window or key == own_key)
+                for key in range(length)
+            ]
+            told = sum(sees[padding : padding + history])
+            assert row[:prefix].tolist() == [1.0] * prefix
+            total = row[prefix + padding : prefix + padding + history].sum().item()
+            assert total == pytest.approx(min(told, HISTORY), rel=1e-4)
+            own = row[prefix + padding + history :].tolist()
+            assert own == [float(seen) for seen in sees[padding + history :]]
+        for said in range(padding, padding + history):
+            assert weights[said, :prefix].sum() == 0
+            assert set(weights[said].tolist()) <= {0.0, 1.0}
 
 
 # --- the parameters ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from trainer.language import say
 
 if TYPE_CHECKING:
     from trainer.dataset import Dataset
+    from trainer.example import Example
     from trainer.mix_settings import Mix
 
 
@@ -30,7 +31,8 @@ def register(app: typer.Typer) -> None:
             "(renshe train compiles by itself; this step may be left out.)",
         ),
         example="renshe compile personas/muxue.yaml --out data/muxue\n"
-        "renshe compile personas/muxue.yaml --out data/muxue-mix --mix --set passes=12",
+        "renshe compile personas/muxue.yaml --out data/muxue-mix --mix --set passes=12\n"
+        "renshe compile personas/muxue.yaml --out data/muxue-replay --mix --set replay=0.2",
     )
 
 
@@ -72,6 +74,16 @@ def compile_command(
             ),
         ),
     ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH",
+            help=say(
+                zh="replay 的闲聊由这个底座来答；不写就是 tiny",
+                en="The base that answers the talk of replay; tiny if left out.",
+            ),
+        ),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option(
@@ -88,11 +100,13 @@ def compile_command(
     from trainer.persona import load_persona
 
     settings = mix_settings(mix, overrides or [])
+    _refuse_needless(base, settings)
     dataset = compile_persona(load_persona(file), seed=seed)
     if settings:
         from trainer.mix import mixed
 
-        dataset = mixed(dataset, settings)
+        replies = _replies(dataset, settings, base or "tiny") if settings.replay else ()
+        dataset = mixed(dataset, settings, replies)
     write_dataset(dataset, out, force=force)
     console().print(
         f"{_extent(dataset)}\n  renshe train {out} --out run", markup=False, soft_wrap=True
@@ -111,6 +125,39 @@ def mix_settings(mix: bool, overrides: Sequence[str]) -> Mix | None:
             code="set-without-mix",
         )
     return load_settings(Mix, None, overrides) if mix else None
+
+
+def _refuse_needless(base: str | None, settings: Mix | None) -> None:
+    if base is not None and not (settings and settings.replay):
+        raise ConfigError(
+            say(
+                zh="--base 只用于 replay：让底座自己答的闲聊",
+                en="--base is for replay only: general talk that the base itself answers",
+            ),
+            fix=say(zh="加上 --mix --set replay=0.2", en="add --mix --set replay=0.2"),
+            code="needless-base",
+        )
+
+
+def _replies(dataset: Dataset, settings: Mix, base: str) -> tuple[Example, ...]:
+    from trainer.bases import find_base
+    from trainer.commands.screen import reporting
+    from trainer.model import load_base
+    from trainer.replay import replayed
+
+    manifest = dataset.manifest
+    with reporting() as report:
+        stored = find_base(base, report).bits
+        loaded = load_base(base, bits=stored or 8, report=report)
+        stage = say(zh="底座在答闲聊", en="the base answers general talk")
+        return replayed(
+            loaded,
+            manifest.persona,
+            round(settings.replay * manifest.counts["train"]["pair"]),
+            kept=dataset.dev,
+            seed=manifest.seed,
+            report=lambda done: report(stage, done),
+        )
 
 
 def _extent(dataset: Dataset) -> str:

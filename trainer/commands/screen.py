@@ -100,6 +100,7 @@ class _Run:
         self._show = show
         self._former: Progress | None = None
         self._dev_loss: float | None = None
+        self._retention: float | None = None
 
     def __call__(self, progress: Progress) -> None:
         if progress.dev_loss is not None:
@@ -107,6 +108,10 @@ class _Run:
         figures = [f"loss {progress.loss:.3f}"]
         if self._dev_loss is not None:
             figures.append(f"dev {self._dev_loss:.3f}")
+        if progress.retention is not None:
+            self._retention = progress.retention
+        if self._retention is not None:
+            figures.append(f"retention {self._retention:.2f}")
         # Since the line before: a resumed run has tokens of its former life in the sum.
         if (former := self._former) and progress.seconds > former.seconds:
             rate = (progress.tokens - former.tokens) / (progress.seconds - former.seconds)
