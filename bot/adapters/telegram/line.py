@@ -33,6 +33,7 @@ class Line:
         self.name = name
         self._backoff = Backoff(backoff)
         self._up, self._detail = False, say(zh="还没有连上", en="not connected yet")
+        self._told: set[str] = set()
 
     @property
     def link(self) -> Link:
@@ -50,11 +51,12 @@ class Line:
                 )
             )
         self._up, self._detail = True, ""
+        self._told.clear()
         self._backoff.reset()
 
     def fails(self, reason: str) -> float:
         """Note that it failed; returns the seconds to wait."""
-        if reason != self._detail:
+        if reason not in self._told:
             log.warning(
                 say(
                     zh=f"{self.name} 连不上，会一直重试：{reason}",
@@ -62,6 +64,7 @@ class Line:
                 )
             )
         self._up, self._detail = False, reason
+        self._told.add(reason)
         return max(0.0, next(self._backoff))
 
 

@@ -19,6 +19,7 @@ from tests.fakes.bot_api import TOKEN, BotApi
 TIMING = Timing(
     poll=20,
     answer=1,
+    role=0.3,
     watch=0.05,
     backoff=BackoffConfig(min_delay=0.02, max_delay=0.1, factor=1.5, jitter=0.001),
     pace=Pace(draft=0.05, edit=0.05, reconnect=0.5),
