@@ -59,8 +59,8 @@ class Line:
         if reason not in self._told:
             log.warning(
                 say(
-                    zh=f"{self.name} 连不上，会一直重试：{reason}",
-                    en=f"{self.name} fails and is tried again and again: {reason}",
+                    zh=f"{self.name} 收不了消息，会一直重试：{reason}",
+                    en=f"{self.name} cannot receive and is tried again and again: {reason}",
                 )
             )
         self._up, self._detail = False, reason
