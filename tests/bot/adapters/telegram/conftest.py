@@ -93,14 +93,14 @@ def settings(api: BotApi, **more: Any) -> TelegramConfig:
 
 @asynccontextmanager
 async def running(
-    api: BotApi, inbox: Inbox, *, webhook: bool = False, **more: Any
+    api: BotApi, inbox: Inbox, *, webhook: bool = False, timing: Timing = TIMING, **more: Any
 ) -> AsyncIterator[Telegram]:
     """The adapter from start to close."""
     if webhook:
         port = free_port()
         more["webhook"] = WebhookConfig(url=f"http://127.0.0.1:{port}/hook", port=port)
     config = settings(api, **more)
-    adapter = Telegram(config, inbox, TIMING)
+    adapter = Telegram(config, inbox, timing)
     await adapter.start()
     run = asyncio.create_task(adapter.run())
     try:
