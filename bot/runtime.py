@@ -17,6 +17,7 @@ from bot.adapters import make_adapter
 from bot.cast import Cast, Player, load_players
 from bot.config import BotConfig
 from bot.delivery import Delivery
+from bot.engine import Engine
 from bot.engine.pool import EnginePool
 from bot.errors import AdapterError, PluginError
 from bot.event import Account, Chat, Event, Outcome, Outgoing, Reply, SessionKey
@@ -35,6 +36,8 @@ from trainer.persona import Persona
 from trainer.strict_yaml import Document
 
 log = logging.getLogger(__name__)
+
+Load = Callable[[BotConfig, Mapping[str, Player]], Mapping[str, Player]]
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
 """Seconds until an adapter that failed is run again; doubled each time."""
@@ -56,6 +59,7 @@ class Runtime:
         players: who answers.
         adapters: where it is; by default those of ``config``.
         find: finds its plugins; by default wherever there are any.
+        load: loads other players when it is reloaded, given those of before.
 
     Attributes:
         faults: what is wrong with plugins that could not be loaded.
@@ -69,11 +73,13 @@ class Runtime:
         players: Mapping[str, Player],
         adapters: Callable[[Runtime], Sequence[Adapter]] | None = None,
         find: Find = find_plugins,
+        load: Load = load_players,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
         self.store = store
         self._cast = Cast(players)
+        self._load = load
         self._limit = RateLimit(config.limits)
         self._pool = EnginePool(config.limits.replies, config.limits.deadline)
         failed = self.metrics.plugin_failures
@@ -101,6 +107,7 @@ class Runtime:
         )
         self.metrics.watch_sessions(lambda: len(self._sessions))
         self.faults: list[Fault] = []
+        self._retired: list[Engine] = []
         self._stopping = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------
@@ -187,6 +194,8 @@ class Runtime:
         await self.plugins.close()
         self._pool.close()
         self._cast.stop()
+        for engine in self._retired:
+            engine.stop()
         for adapter in self.adapters:
             await adapter.close()
         self.store.close()
@@ -201,10 +210,8 @@ class Runtime:
         Raises:
             RensheError: a persona cannot be loaded; then nothing was changed.
         """
-        if config.personas != self.config.personas:
-            players = await asyncio.to_thread(load_players, config)
-            for engine in self._cast.replace(players):
-                engine.stop()
+        players = await asyncio.to_thread(self._load, config, self._cast.players)
+        self._retire(self._cast.replace(players))
         for name in RESTART:
             if getattr(config, name) != getattr(self.config, name):
                 log.warning("%s: the change counts from the next start", name)
@@ -212,6 +219,13 @@ class Runtime:
         self.config = config.model_copy(update=kept)
         self._pipeline.configure(self.config)
         self._tell_faults(self.plugins.reload(config.plugins, document))
+
+    def _retire(self, engines: Sequence[Engine]) -> None:
+        """Stop engines once no reply of theirs can be under way any more."""
+        loop = asyncio.get_running_loop()
+        for engine in engines:
+            self._retired.append(engine)
+            loop.call_later(self.config.limits.deadline, engine.stop)
 
     # --- the adapters' inlet ------------------------------------------------------------------
 
