@@ -12,7 +12,8 @@ from functools import cached_property
 
 from bot.cast import Player
 from bot.event import Event, Outgoing, Reply, SessionKey
-from bot.store import Accepted, Answer, Round, Store
+from bot.store import Accepted, Answer, Store
+from bot.turns import Round
 from trainer.persona import Persona
 
 

@@ -29,8 +29,9 @@ from bot.metrics import Metrics
 from bot.plugin import Arguments, Permission, Problem, Prompt, Said, Session
 from bot.plugin_host import PluginHost
 from bot.plugin_loader import Handler
-from bot.store import Accepted, Store, messages_of
+from bot.store import Accepted, Store
 from bot.triggers import is_meant
+from bot.turns import messages_of
 from trainer.chat import Message
 from trainer.language import say
 

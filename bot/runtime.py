@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from bot.adapter import Adapter
 from bot.adapters import make_adapter
@@ -19,16 +18,18 @@ from bot.config import BotConfig
 from bot.delivery import Delivery
 from bot.engine import Engine
 from bot.engine.pool import EnginePool
-from bot.errors import AdapterError, PluginError
+from bot.errors import PluginError
 from bot.event import Account, Chat, Event, Outcome, Outgoing, Reply, SessionKey
 from bot.limits import RateLimit
 from bot.metrics import Metrics
 from bot.pipeline import Pipeline
 from bot.plugin import Command, Permission
-from bot.plugin_host import Find, PluginHost
+from bot.plugin_host import PluginHost
 from bot.plugin_loader import find_plugins
+from bot.plugin_set import Find
 from bot.session import Sessions
 from bot.store import Accepted, Store
+from bot.supervision import receive_all
 from bot.text import well_formed
 from bot.triggers import talks_in
 from trainer.errors import Fault
@@ -38,12 +39,6 @@ from trainer.strict_yaml import Document
 log = logging.getLogger(__name__)
 
 Load = Callable[[BotConfig, Mapping[str, Player]], Mapping[str, Player]]
-
-FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
-"""Seconds until an adapter that failed is run again; doubled each time."""
-
-STOP = 5.0
-"""Seconds for an adapter to end what it is receiving."""
 
 RESTART = ("store", "adapters", "limits", "sessions", "delivery", "operation")
 """Settings that count from the next start."""
@@ -127,7 +122,7 @@ class Runtime:
             await self._start()
             ready()
             drain = self.config.operation.drain
-            await self._receive_all()
+            await receive_all(self.adapters, self._stopping)
         finally:
             await self._end(drain)
 
@@ -150,42 +145,6 @@ class Runtime:
         for adapter in self.adapters:
             await adapter.start()
         self.plugins.start()
-
-    async def _receive_all(self) -> None:
-        """Run every adapter until it has nothing more to receive, or all are to stop."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        running = {asyncio.create_task(self._supervise(one)) for one in self.adapters}
-        everything: set[asyncio.Task[Any]] = {stopping, *running}
-        try:
-            while running and not stopping.done():
-                done, _ = await asyncio.wait(
-                    {stopping, *running}, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done & running:
-                    task.result()
-                running -= done
-            for adapter in self.adapters:
-                await adapter.stop()
-            if running:
-                await asyncio.wait(running, timeout=STOP)
-        finally:
-            for task in everything:
-                task.cancel()
-            await asyncio.gather(*everything, return_exceptions=True)
-
-    async def _supervise(self, adapter: Adapter) -> None:
-        """Run an adapter; again if it fails, since the others' chats go on meanwhile."""
-        pause = FIRST_RETRY
-        while not self._stopping.is_set():
-            try:
-                await adapter.run()
-                return
-            except AdapterError:
-                raise
-            except Exception:  # whatever it is, it must not take the other platforms down
-                log.exception("%s failed, it is run again in %g s", adapter.platform, pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY)
 
     async def _end(self, drain: float) -> None:
         whole = await self._sessions.drain(drain)
