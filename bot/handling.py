@@ -103,5 +103,5 @@ class Handling:
         )
 
     def forget_changes(self) -> None:
-        """Drop what a plugin began before it failed."""
+        """Drop what was begun before something failed: a retry without an answer undoes nothing."""
         self.undone, self.is_reset, self.switched, self.question = None, False, None, None

@@ -176,13 +176,16 @@ class Pipeline:
                 text = await self._reply(handling, prompt, draft)
         except Interrupted:
             log.info("the reply was given up on demand")
+            handling.forget_changes()
             handling.replies += [Reply(draft.text)] if draft.begun else []
             return draft.begun
         except Exception as error:  # an engine may raise anything; the chat gets an excuse
             await self._note(error)
+            handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
             return draft.begun
         if not text:
+            handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
             return draft.begun
         said = Said(prompt.question, text)

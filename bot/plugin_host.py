@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from bot.config import Plugins
@@ -143,6 +144,12 @@ class PluginHost:
     def states(self) -> Mapping[str, str]:
         """Each plugin by its name, with why it is disabled; empty for one that runs."""
         return {name: place.disabled for name, place in self._places.items()}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The name of each plugin that is a file, by its path."""
+        origins = {name: place.plugin.source.origin for name, place in self._places.items()}
+        return {str(path): name for name, path in origins.items() if isinstance(path, Path)}
 
     @property
     def commands(self) -> Sequence[Command]:

@@ -32,6 +32,7 @@ from bot.store import Accepted, Store
 from bot.supervision import receive_all
 from bot.text import well_formed
 from bot.triggers import talks_in
+from bot.watchdog import Watchdog
 from trainer.errors import Fault
 from trainer.persona import Persona
 from trainer.strict_yaml import Document
@@ -118,12 +119,14 @@ class Runtime:
             StoreError: the database cannot be used.
         """
         drain = 0.0
+        watchdog = Watchdog(lambda: self.plugins.files)
         try:
             await self._start()
             ready()
             drain = self.config.operation.drain
             await receive_all(self.adapters, self._stopping)
         finally:
+            watchdog.close()
             await self._end(drain)
 
     async def idle(self) -> None:

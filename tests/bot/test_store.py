@@ -186,6 +186,15 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -
     store.close()
 
 
+async def test_a_read_only_database_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    store._transaction._db.conn.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="readonly") as raised:
+        await accepted(store, 1)
+    assert "writable" in str(raised.value) and "bot.db" in str(raised.value)
+    store.close()
+
+
 @pytest.mark.parametrize("content", [b"this is no database, not at all" * 40])
 def test_another_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bot.db"
