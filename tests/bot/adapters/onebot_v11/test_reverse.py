@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from bot.adapters.onebot_v11.door import is_same
 from bot.errors import AdapterError
 from bot.event import Failed, Sent, Unknown
 from tests.bot.adapters.onebot_v11.conftest import (
+    TIMING,
     Inbox,
     address,
     eventually,
@@ -201,6 +203,14 @@ async def test_api_and_event_on_two_sockets(qq: QQ, inbox: Inbox) -> None:
         await inbox.until(1)
         await eventually(lambda: bot.accounts)
         assert isinstance(await bot.send(outgoing("在")), Sent)
+        assert bot.links[0].up
+
+
+async def test_an_event_socket_alone_is_not_up(qq: QQ, inbox: Inbox) -> None:
+    async with running(inbox) as bot, connected(qq, address(bot), role="Event"):
+        await qq.hear("在吗")
+        await inbox.until(1)
+        assert "only receives" in bot.links[0].detail and not bot.accounts
 
 
 async def test_an_account_is_known_by_its_first_event(qq: QQ, inbox: Inbox) -> None:
@@ -430,6 +440,18 @@ async def test_without_heartbeats_silence_is_fine(qq: QQ, inbox: Inbox) -> None:
     async with running(inbox) as bot, connected(qq, address(bot)) as connection:
         await asyncio.sleep(0.3)
         assert not connection.ws.closed and bot.accounts
+
+
+async def test_a_peer_that_answers_no_ping_is_gone(inbox: Inbox) -> None:
+    """A cable that was pulled ends no connection by itself."""
+    async with (
+        running(inbox, replace(TIMING, ping=0.1)) as bot,
+        aiohttp.ClientSession() as session,
+    ):
+        headers = {"X-Self-ID": "10001", "X-Client-Role": "Universal"}
+        await session.ws_connect(address(bot), headers=headers, autoping=False)
+        await eventually(lambda: bot.accounts)
+        await eventually(lambda: not bot.accounts)
 
 
 async def test_a_heartbeat_tells_that_qq_is_offline(qq: QQ, inbox: Inbox) -> None:
