@@ -17,11 +17,14 @@ Role = Literal["Universal", "API", "Event"]
 Socket = aiohttp.ClientWebSocketResponse | web.WebSocketResponse
 
 
-async def answer_calls(account: QQ, ws: Socket) -> None:
-    """Answer the actions on a connection until it ends, each on its own as they finish."""
+async def answer_calls(account: QQ, ws: Socket, *, deaf: bool = False) -> None:
+    """Answer the actions on a connection until it ends, each on its own as they finish.
+
+    A ``deaf`` one is for events only: whatever is called on it is never answered.
+    """
     tasks: set[asyncio.Task[None]] = set()
     async for message in ws:
-        if message.type == aiohttp.WSMsgType.TEXT:
+        if message.type == aiohttp.WSMsgType.TEXT and not deaf:
             tasks.add(asyncio.create_task(_answer(account, ws, message.data)))
     for task in tasks:
         task.cancel()
@@ -52,7 +55,7 @@ class Connection:
         self.account, self.ws = account, ws
         if role != "API":
             account.links.append(self._deliver)
-        self._task = asyncio.create_task(answer_calls(account, ws))
+        self._task = asyncio.create_task(answer_calls(account, ws, deaf=role == "Event"))
 
     async def _deliver(self, event: dict[str, Any]) -> None:
         if not self.ws.closed:
@@ -178,7 +181,7 @@ class Server:
             if self._lifecycle:
                 await deliver(self.account.lifecycle())
         try:
-            await answer_calls(self.account, ws)
+            await answer_calls(self.account, ws, deaf=path == "/event")
         finally:
             self.sockets.remove(ws)
             if path != "/api":

@@ -78,7 +78,7 @@ class Forward:
             except OutageError as error:
                 wait = self._line.fails(str(error))
             except RefusedError as error:
-                wait = self._line.fails(_refused(str(error)), refused=True)
+                wait = self._line.fails(refused(str(error)), refused=True)
             await pause(stopped, wait)
 
     async def close(self) -> None:
@@ -172,7 +172,7 @@ def plain(error: BaseException) -> str:
 def wrong_token(config: OneBotConfig, reason: str) -> AdapterError:
     """Return what the operator has to mend."""
     return AdapterError(
-        f"{shown(config.url or '')}: {_refused(reason)}",
+        f"{shown(config.url or '')}: {refused(reason)}",
         path=config.token_file,
         fix=say(
             zh="token_env 或 token_file 里的 token 要和实现那边配置的一样",
@@ -182,5 +182,6 @@ def wrong_token(config: OneBotConfig, reason: str) -> AdapterError:
     )
 
 
-def _refused(reason: str) -> str:
+def refused(reason: str) -> str:
+    """Say that our token is not accepted."""
     return say(zh=f"它不接受我们的 token（{reason}）", en=f"it refuses our token ({reason})")

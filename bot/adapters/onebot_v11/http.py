@@ -20,7 +20,7 @@ from bot.adapters.onebot_v11.calls import (
 )
 from bot.adapters.onebot_v11.config import OneBotConfig
 from bot.adapters.onebot_v11.door import Door, from_a_page, is_signed
-from bot.adapters.onebot_v11.forward import authorization, plain, shown, wrong_token
+from bot.adapters.onebot_v11.forward import authorization, plain, refused, shown, wrong_token
 from bot.adapters.onebot_v11.hub import Hub
 from bot.adapters.onebot_v11.line import Line, pause
 from bot.adapters.onebot_v11.wire import Frame, MessageFrame, ResponseFrame, read_frame
@@ -79,7 +79,7 @@ class Http:
             except OutageError as error:
                 wait = self._line.fails(str(error))
             except RefusedError as error:
-                wait = self._line.fails(str(error), refused=True)
+                wait = self._line.fails(refused(str(error)), refused=True)
             await pause(self._hub.stopped, wait)
 
     async def close(self) -> None:

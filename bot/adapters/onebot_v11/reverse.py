@@ -46,13 +46,17 @@ class Reverse:
     def links(self) -> Sequence[Link]:
         """The accounts that are connected; if there are none, where they are awaited."""
         known = {socket.self_id: socket for socket in self._sockets if socket.self_id}
-        offline = say(zh="QQ 掉线了", en="QQ is offline")
-        links = [
-            Link(f"QQ {self_id}", socket.is_online, "" if socket.is_online else offline)
-            for self_id, socket in known.items()
-        ]
+        links = [self._link(self_id, socket) for self_id, socket in known.items()]
         address = f"ws://{self._config.host}:{self.port}{self._config.path}"
         return links or [Link(address, False, say(zh="还没有人连上来", en="nobody has connected"))]
+
+    def _link(self, self_id: str, socket: Socket) -> Link:
+        problem = ""
+        if self._hub.newest(self_id) is None:
+            problem = say(zh="只能收，不能发", en="it only receives: there is no API connection")
+        elif not socket.is_online:
+            problem = say(zh="QQ 掉线了", en="QQ is offline")
+        return Link(f"QQ {self_id}", not problem, problem)
 
     async def start(self) -> None:
         """Listen."""

@@ -59,6 +59,11 @@ def _record(value: object) -> object:
     return value if isinstance(value, dict) else {}
 
 
+def _hidden(value: object) -> object:
+    """Read who is anonymous: nobody, where it is null or says no id."""
+    return value if isinstance(value, dict) and value.get("id") is not None else None
+
+
 Id = Annotated[str, BeforeValidator(_id), Field(pattern=r"^[\w.:-]{1,64}$")]
 Words = Annotated[str, BeforeValidator(_words)]
 
@@ -91,7 +96,7 @@ class MessageFrame(BaseModel):
     message: Annotated[list[Segment], BeforeValidator(_message)]
     sender: Annotated[Sender, BeforeValidator(_record)] = Sender()
     group_id: Id | None = None
-    anonymous: Anonymous | None = None
+    anonymous: Annotated[Anonymous | None, BeforeValidator(_hidden)] = None
 
 
 class Status(BaseModel):

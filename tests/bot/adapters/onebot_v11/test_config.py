@@ -1,5 +1,6 @@
 """Settings that cannot work are refused in the file, with place and fix."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,13 @@ def test_bad_settings(tmp_path: Path, entry: str, problem: str) -> None:
     assert problem in str(refused.value)
     (fault,) = refused.value.faults
     assert fault.path == tmp_path / "renshe.yaml" and fault.line == 4 and fault.fix
+
+
+def test_the_settings_in_the_manual_are_good(tmp_path: Path) -> None:
+    manual = Path(__file__).parents[4] / "docs" / "onebot.md"
+    examples = re.findall(r"```yaml\n(.*?)```", manual.read_text("utf-8"), re.DOTALL)
+    for example in examples:
+        path = tmp_path / "renshe.yaml"
+        path.write_text(example, "utf-8")
+        assert load_bot_config(path).adapters.onebot_v11
+    assert len(examples) == 3

@@ -146,6 +146,18 @@ async def test_a_wrong_token_is_told_at_once(qq: QQ, inbox: Inbox) -> None:
                 pass
 
 
+async def test_a_token_that_stops_working_is_said_once_and_waited_for(
+    qq: QQ, inbox: Inbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Server(qq, token=TOKEN) as server, running(inbox, **settings(server)) as bot:
+        server.token = "another"
+        await eventually(lambda: not bot.links[0].up)
+        await asyncio.sleep(0.3)
+        assert caplog.text.count("it refuses our token") == 1
+        server.token = TOKEN
+        await eventually(lambda: bot.links[0].up)
+
+
 @pytest.mark.parametrize("mood", ["hang", "drop", "async", "own_timeout", "garbage"])
 async def test_what_may_have_been_delivered_is_unknown_and_not_sent_again(
     qq: QQ, inbox: Inbox, mood: str

@@ -90,6 +90,10 @@ def test_the_anonymous_are_told_apart() -> None:
     assert found.sender == Sender("anonymous-99", "大力鬼王", "member")
 
 
+def test_anonymous_without_an_id_is_nobody() -> None:
+    assert heard("嗨", group=1, anonymous={}).sender.id == "20002"
+
+
 def test_a_stranger_by_way_of_a_group() -> None:
     for where in ({"group_id": 5}, {"sender": {"nickname": "x", "group_id": 5}}):
         assert heard("嗨", user=7, sub_type="group", **where).chat.id == "temporary-5-7"
