@@ -70,6 +70,7 @@ class Transactions:
     def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
         self._path = path
         self._patience = patience
+        self._closed = False
         self._db = open_database(path)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
@@ -79,8 +80,10 @@ class Transactions:
         """Run ``work``; returns its result once it is on disk.
 
         Raises:
-            StoreError: it could not be written; then nothing of it was.
+            StoreError: it could not be written, or is closed; then nothing of it was written.
         """
+        if self._closed:
+            raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(_Job(work, loop, future))
@@ -88,6 +91,7 @@ class Transactions:
 
     def close(self) -> None:
         """Write what is queued and close the file; may be called twice."""
+        self._closed = True
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()

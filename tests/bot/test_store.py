@@ -186,6 +186,17 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -
     store.close()
 
 
+async def test_a_closed_store_says_so_and_has_written_all_it_took(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    late = asyncio.create_task(accepted(store, 1))
+    await asyncio.sleep(0)
+    store.close()
+    assert (await late).id == 1
+    with pytest.raises(StoreError, match="closed"):
+        await store.counts()
+    store.close()
+
+
 async def test_a_read_only_database_is_told(tmp_path: Path) -> None:
     store = Store(tmp_path / "bot.db")
     store._transaction._db.conn.execute("PRAGMA query_only = ON")
