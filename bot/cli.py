@@ -18,6 +18,7 @@ from typing import Annotated, cast, get_args
 import typer
 from typer.exceptions import TyperException
 
+from bot import commands
 from trainer import cli as trainer_cli
 from trainer.commands.bilingual import Group, add, usage_fault
 from trainer.commands.run_report import tell_backend
@@ -77,6 +78,7 @@ def build_app() -> typer.Typer:
         example="renshe demo run\n"
         "renshe demo run --host 0.0.0.0 --user me --password-file password.txt",
     )
+    commands.register(app)
     return app
 
 

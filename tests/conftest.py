@@ -203,3 +203,9 @@ def _loaded(folder: Path, bits: Any) -> Any:
     from trainer.model import load_base
 
     return load_base(str(folder), bits=bits, device="cpu")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Coroutine tests (``pytest.mark.anyio``) run on asyncio, as the bot does."""
+    return "asyncio"

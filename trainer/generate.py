@@ -7,7 +7,6 @@ greedy unless a temperature is asked for, so that figures can be repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,27 +14,11 @@ from torch import Tensor
 from trainer.chat import Encoded, Message
 from trainer.model import Base
 from trainer.prefix import Prefix, counted
+from trainer.sampling import Sampling as Sampling
 from trainer.shared_head import Head, open_batch, read_head
 
 _INCOMPLETE = "\ufffd"
 """What a decoder shows for a character whose bytes have not all arrived."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    Attributes:
-        temperature: 0 is greedy; higher is more varied.
-        top_p: only the likeliest tokens that make up this share are drawn from.
-        max_new_tokens: a reply is cut there.
-        seed: of the draws.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 0.9
-    max_new_tokens: int = 128
-    seed: int = 0
 
 
 def reply_batch(

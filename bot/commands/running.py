@@ -1,0 +1,108 @@
+"""``run``: puts personas where people are, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.commands.extra import require_extra
+from trainer.commands.bilingual import add
+from trainer.errors import RensheError
+from trainer.language import say
+
+if TYPE_CHECKING:
+    from bot.runtime import Runtime
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to ``app``."""
+    add(
+        app,
+        "run",
+        run,
+        about=say(
+            zh="按 renshe.yaml 把人设放到 QQ、Telegram 或这个终端上，直到 Ctrl-C。"
+            "SIGHUP 重新读人设、插件和触发方式。",
+            en="Put personas on QQ, Telegram or this terminal as renshe.yaml says, until Ctrl-C. "
+            "SIGHUP reads personas, plugins and triggers anew.",
+        ),
+        example="renshe run renshe.yaml",
+    )
+
+
+def run(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=say(zh="设置文件", en="The settings."))
+    ] = Path("renshe.yaml"),
+) -> None:
+    """Load everything, then serve until a signal."""
+    require_extra()
+    from bot.cast import load_players
+    from bot.config import read_bot_config
+    from bot.logs import set_up_logging
+    from bot.runtime import Runtime
+    from bot.store import Store
+    from trainer.commands.screen import reporting
+
+    config, document = read_bot_config(file)
+    set_up_logging(config.operation.log)
+    with reporting() as report:
+        players = load_players(config, report=report)
+
+    async def serve() -> None:
+        runtime = Runtime(config, document, Store(config.store), players)
+        await _serve(runtime, file)
+
+    asyncio.run(serve())
+
+
+async def _serve(runtime: Runtime, file: Path) -> None:
+    from bot.operation import watched
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, runtime.stop)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(_reload(runtime, file))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    async with watched(runtime, runtime.config.operation.port) as port:
+        await runtime.run(lambda: _tell_ready(runtime, port))
+
+
+async def _reload(runtime: Runtime, file: Path) -> None:
+    """Take a changed file; a wrong one is told, and all goes on as it was."""
+    import logging
+
+    from bot.config import read_bot_config
+
+    log = logging.getLogger(__name__)
+    try:
+        await runtime.reload(*read_bot_config(file))
+    except RensheError as error:
+        log.error("nothing was reloaded:\n%s", error)
+        return
+    log.info("reloaded %s", file)
+
+
+def _tell_ready(runtime: Runtime, port: int | None) -> None:
+    from trainer.commands.screen import console
+
+    names = say(zh="、", en=", ").join(one.name for one in runtime.personas.values())
+    places = say(zh="、", en=", ").join(adapter.platform for adapter in runtime.adapters)
+    lines = [
+        say(
+            zh=f"{names}在 {places} 上了。按 Ctrl-C 停下。",
+            en=f"{names}: on {places} now. Ctrl-C stops.",
+        )
+    ]
+    lines += [f"http://127.0.0.1:{port}/healthz  /metrics"] if port is not None else []
+    console(errors=True).print("\n".join(lines), markup=False, soft_wrap=True)

@@ -1,0 +1,197 @@
+"""One SQLite file, written by one thread, many transactions to a commit.
+
+A commit that survives a power cut waits for the disk, which is slow, but not slower for a
+hundred messages than for one. So what the bot wants written queues up while a commit is
+under way, and the next commit takes all of it (group commit). A database that another
+process holds (a backup, ``renshe db``) is waited for: a finished reply must not become an
+error because of a locked moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlite_utils import Database
+
+from bot.errors import StoreError
+from bot.schema import migrations
+from trainer.language import say
+
+T = TypeVar("T")
+Work = Callable[[Database], T]
+"""A piece of a transaction; it may be run again after a lock, so it touches nothing else."""
+
+BATCH = 256
+"""Most pieces of work in a commit."""
+
+PATIENCE = 60.0
+"""Seconds for which a locked database is waited for."""
+
+
+@dataclass
+class _Job:
+    """A piece of work, and who waits for it."""
+
+    work: Work[Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Hand the result over, in the loop of who waits; nobody may any more."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Transactions:
+    """A database that any task may write to.
+
+    Args:
+        path: the file; made if it is not there.
+        patience: see :data:`PATIENCE`.
+
+    Raises:
+        StoreError: the file cannot be opened, or is no database of ours.
+    """
+
+    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+        self._path = path
+        self._patience = patience
+        self._closed = False
+        self._db = open_database(path)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="store", daemon=True)
+        self._thread.start()
+
+    async def __call__(self, work: Work[T]) -> T:
+        """Run ``work``; returns its result once it is on disk.
+
+        Raises:
+            StoreError: it could not be written, or is closed; then nothing of it was written.
+        """
+        if self._closed:
+            raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, loop, future))
+        return await future
+
+    def close(self) -> None:
+        """Write what is queued and close the file; may be called twice."""
+        self._closed = True
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+        self._db.conn.close()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            self._commit(batch)
+            by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+            for job in batch:
+                by_loop.setdefault(job.loop, []).append(job)
+            for loop, jobs in by_loop.items():
+                if not loop.is_closed():
+                    loop.call_soon_threadsafe(_tell, jobs)
+
+    def _next_batch(self) -> list[_Job]:
+        """Wait for work; nothing once the store is to be closed."""
+        first = self._jobs.get()
+        batch = [first] if first is not None else []
+        while batch and len(batch) < BATCH and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:  # closing: what was queued before is still written
+                self._jobs.put(None)
+                break
+            batch.append(job)
+        return batch
+
+    def _commit(self, batch: list[_Job]) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._try(batch)
+                return
+            except sqlite3.Error as error:
+                self._db.rollback()
+                if not _is_locked(error) or time.monotonic() > deadline:
+                    told = store_error(self._path, error)
+                    for job in batch:
+                        job.error = told
+                    return
+                time.sleep(0.05)
+
+    def _try(self, batch: list[_Job]) -> None:
+        """Run all of a batch in one transaction; work that fails takes back only itself."""
+        self._db.conn.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            job.error = None
+            self._db.conn.execute("SAVEPOINT job")
+            try:
+                job.result = job.work(self._db)
+            except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
+                raise
+            except Exception as error:
+                job.error = error
+                self._db.conn.execute("ROLLBACK TO job")
+            self._db.conn.execute("RELEASE job")
+        self._db.conn.execute("COMMIT")
+
+
+def open_database(path: Path) -> Database:
+    """Open the file and bring its tables up to date.
+
+    Raises:
+        StoreError: it cannot be opened, or is no database of ours.
+    """
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=5)
+        db = Database(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        migrations().apply(db)
+    except (sqlite3.Error, OSError) as error:
+        raise store_error(path, error) from None
+    return db
+
+
+def store_error(path: Path, error: BaseException) -> StoreError:
+    """Word what SQLite says about a file."""
+    reason = str(error)
+    fixes = {
+        "readonly": say(zh="给它写权限", en="make it and its folder writable"),
+        "unable to open": say(zh="检查文件夹和权限", en="check the folder and its permissions"),
+        "full": say(zh="腾出磁盘空间", en="make room on the disk"),
+        "locked": say(zh="关掉占着它的程序", en="end the program that holds it"),
+        "not a database": say(zh="换一个 store 路径", en="give another path for `store`"),
+        "malformed": say(zh="从备份恢复", en="restore it from a backup (`renshe db backup`)"),
+    }
+    fix = next((fix for words, fix in fixes.items() if words in reason), "")
+    return StoreError(
+        say(zh=f"数据库用不了：{reason}", en=f"the database cannot be used: {reason}"),
+        path=path,
+        fix=fix,
+        code="store",
+    )
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return "locked" in str(error) or "busy" in str(error)
+
+
+def _tell(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.tell()

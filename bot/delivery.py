@@ -1,0 +1,140 @@
+"""Sends what the outbox holds: each message once, in the order of its session.
+
+Before a message goes out it is noted as ``unknown``; what became of it replaces that.
+Only what surely was not delivered, and may be later, is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.adapter import Adapter, Capabilities
+from bot.config import Delivery as Pace
+from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, SessionKey, Unknown
+from bot.metrics import Metrics
+from bot.store import Store
+from bot.text import split_text, well_formed
+
+log = logging.getLogger(__name__)
+
+NOT_CONNECTED = 1.0
+"""Seconds after which an account that no adapter has now is looked for again."""
+
+Told = Callable[[Outgoing, Outcome], Awaitable[None]]
+
+
+class Delivery:
+    """The way out.
+
+    Args:
+        adapters: all of them.
+        store: whose outbox it is.
+        pace: how fast it talks.
+        metrics: counts outcomes.
+        told: told of each message that is done with.
+    """
+
+    def __init__(
+        self, adapters: Sequence[Adapter], store: Store, pace: Pace, metrics: Metrics, told: Told
+    ) -> None:
+        self._adapters = adapters
+        self._store = store
+        self._pace = pace
+        self._metrics = metrics
+        self._told = told
+
+    def adapter(self, account: Account) -> Adapter | None:
+        """Return the adapter that has an account now."""
+        return next((one for one in self._adapters if account in one.accounts), None)
+
+    def capabilities(self, account: Account) -> Capabilities:
+        """Return what an account's platform can do, whether it is connected or not."""
+        connected = self.adapter(account)
+        same = (one for one in self._adapters if one.platform == account.platform)
+        adapter = connected or next(same, None)
+        return adapter.capabilities if adapter is not None else Capabilities()
+
+    def messages(
+        self, template: Outgoing, replies: Sequence[Reply], *, to: tuple[str, str] | None = None
+    ) -> list[Outgoing]:
+        """Cut replies into messages that the platform takes.
+
+        Args:
+            template: its account and chat are theirs.
+            replies: what is to be said.
+            to: the ids of the message and of the user that are answered.
+        """
+        found = []
+        for reply in replies:
+            for index, part in enumerate(self.parts(template.account, reply.text)):
+                first = index == 0 and to is not None
+                found.append(
+                    Outgoing(
+                        "",
+                        template.account,
+                        template.chat,
+                        part,
+                        to[0] if first and to and reply.quote else None,
+                        to[1] if first and to and reply.mention else None,
+                    )
+                )
+        return found
+
+    def parts(self, account: Account, text: str) -> list[str]:
+        """Cut a text at the ends of sentences; white space at the cuts is left out."""
+        able = self.capabilities(account)
+        limit = min(self._pace.part, able.max_length)
+        pieces = split_text(well_formed(text).strip(), limit, able.measure)
+        return [piece.strip() for piece in pieces if piece.strip()]
+
+    async def deliver(self, messages: Sequence[Outgoing]) -> None:
+        """Send messages one after the other, as fast as one who types them."""
+        for index, message in enumerate(messages):
+            if index and self._pace.typing_speed:
+                seconds = len(message.text) / self._pace.typing_speed
+                await asyncio.sleep(min(seconds, self._pace.longest_pause))
+            outcome = await self._send(message)
+            self._metrics.sent.labels(type(outcome).__name__.lower()).inc()
+            await self._told(message, outcome)
+
+    async def _send(self, message: Outgoing) -> Outcome:
+        """Send a message; again while it surely was not delivered but may be later."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._pace.give_up
+        while True:
+            outcome = await self._once(message)
+            if isinstance(outcome, Failed) and loop.time() > until:
+                outcome = Failed(outcome.reason)
+            await self._store.sent(message, outcome)
+            if not isinstance(outcome, Failed) or outcome.retry_after is None:
+                _log_outcome(message, outcome)
+                return outcome
+            await asyncio.sleep(outcome.retry_after)
+
+    async def _once(self, message: Outgoing) -> Outcome:
+        adapter = self.adapter(message.account)
+        if adapter is None:
+            return Failed("not connected", NOT_CONNECTED)
+        await self._store.sending(message)
+        try:
+            return await adapter.send(message)
+        except Exception as error:  # it promised not to; then nobody knows what became of it
+            log.exception("%s failed while it was sending", adapter.platform)
+            return Unknown(type(error).__name__)
+
+
+def _log_outcome(message: Outgoing, outcome: Outcome) -> None:
+    key = SessionKey(message.account.platform, message.account.self_id, message.chat.id)
+    if isinstance(outcome, Sent):
+        log.info("sent message %s to %s", message.id, key)
+    elif isinstance(outcome, Unknown):
+        log.warning(
+            "message %s to %s may have been sent or not, it is not sent again: %s",
+            message.id,
+            key,
+            outcome.reason,
+        )
+    else:
+        log.error("message %s to %s was not sent: %s", message.id, key, outcome.reason)

@@ -1,0 +1,65 @@
+"""The log: a line an event, each with the number of the message it is about.
+
+That number is the row of the inbox, so a line of the log, a row of the database and a line
+of ``renshe db export`` can be laid side by side. What people said is never logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Literal
+
+_message: ContextVar[int | None] = ContextVar("message", default=None)
+
+
+@contextmanager
+def correlated(message: int) -> Iterator[None]:
+    """Mark every line that is logged inside, in this task, as about a message."""
+    before = _message.set(message)
+    try:
+        yield
+    finally:
+        _message.reset(before)
+
+
+def set_up_logging(style: Literal["text", "json"]) -> None:
+    """Log to standard error, for people or for programs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if style == "json" else Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("aiogram").setLevel(logging.WARNING)
+
+
+class Lines(logging.Formatter):
+    """For people: time, level, message number, text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        number = _message.get()
+        about = f" #{number}" if number is not None else ""
+        head = f"{self.formatTime(record, '%m-%d %H:%M:%S')} {record.levelname}{about}"
+        text = f"{head} {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class JsonLines(logging.Formatter):
+    """For programs: one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "text": record.getMessage(),
+        }
+        if (number := _message.get()) is not None:
+            line["message"] = number
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,129 @@
+"""What is done to a database from outside, while a bot may be writing to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from bot.database import open_database, store_error
+from bot.errors import StoreError
+from bot.store import count_rows
+from trainer.language import say
+
+_OF_A_USER = ("inbox", "turns", "outbox")
+DAY = 24 * 60 * 60
+
+
+def check_database(path: Path) -> dict[str, int]:
+    """Return how much of what there is.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    with opened(path) as db:
+        found = db.conn.execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            raise store_error(path, sqlite3.DatabaseError(f"malformed: {found}"))
+        return count_rows(db)
+
+
+def export_user(path: Path, user: str) -> Iterator[dict[str, Any]]:
+    """Yield every row about a person: what they said, what was answered, what is noted.
+
+    Args:
+        path: the database.
+        user: ``platform:id``.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    with opened(path) as db:
+        for table in _OF_A_USER:
+            for row in db.query(f"SELECT * FROM {table} WHERE user = ? ORDER BY id", [user]):
+                yield {"table": table, **row}
+        for row in db.query("SELECT * FROM plugin_storage WHERE key = ?", [user]):
+            yield {"table": "plugin_storage", **row, "value": json.loads(row["value"])}
+
+
+def forget_user(path: Path, user: str) -> int:
+    """Delete every row about a person; returns how many.
+
+    What still waits for its answer goes too, so a running bot may answer one more time.
+    """
+    with opened(path) as db, db.atomic():
+        counts = [
+            db.conn.execute(f"DELETE FROM {table} WHERE user = ?", [user]).rowcount
+            for table in _OF_A_USER
+        ]
+        counts.append(db.conn.execute("DELETE FROM plugin_storage WHERE key = ?", [user]).rowcount)
+    return sum(counts)
+
+
+def prune_database(path: Path, days: int) -> int:
+    """Delete what was received and sent more than ``days`` ago and is done with."""
+    before = time.time() - days * DAY
+    with opened(path) as db, db.atomic():
+        done = db.conn.execute(
+            "DELETE FROM inbox WHERE created < ? AND state <> 'accepted'", [before]
+        ).rowcount
+        sent = db.conn.execute(
+            "DELETE FROM outbox WHERE created < ? AND state <> 'pending'", [before]
+        ).rowcount
+    return done + sent
+
+
+def back_up(path: Path, to: Path) -> None:
+    """Copy a database whole, as it is at one moment.
+
+    Raises:
+        StoreError: it cannot be read, or ``to`` is there already or cannot be written.
+    """
+    if to.exists():
+        raise StoreError(
+            say(zh="已经有这个文件，没有覆盖它", en="this file is there already, it was left"),
+            path=to,
+            fix=say(zh="换一个文件名", en="give another name"),
+            code="file-exists",
+        )
+    making = to.with_name(f".{to.name}.{os.getpid()}")
+    with opened(path) as db:
+        try:
+            copy = sqlite3.connect(making)
+            db.conn.backup(copy)
+            copy.close()
+            making.replace(to)
+        except (sqlite3.Error, OSError) as error:
+            raise store_error(to, error) from None
+        finally:
+            making.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Database]:
+    """Open a database that is there; what SQLite says of it meanwhile becomes a sentence.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise StoreError(
+            say(zh="没有这个数据库", en="there is no such database"),
+            path=path,
+            fix=say(zh="给出 renshe.yaml 里的 store", en="give the `store` of renshe.yaml"),
+            code="no-store",
+        )
+    db = open_database(path)
+    try:
+        yield db
+    except sqlite3.Error as error:
+        raise store_error(path, error) from None
+    finally:
+        db.conn.close()

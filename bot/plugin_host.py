@@ -1,0 +1,259 @@
+"""Runs plugins, and keeps their failures to themselves.
+
+A plugin that raises or hangs is named in the log, and after several failures in a row it is
+disabled: its timers end and it is called no more, while everything else runs on. What a
+plugin has running belongs to its place here, so that taking it out leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from bot.config import Plugins
+from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
+from bot.plugin_loader import Handler, Plugin, find_plugins
+from bot.plugin_set import Find, read_plugins
+from bot.schedule import sleep_until
+from bot.store import Store
+from trainer.errors import Fault
+from trainer.language import say
+from trainer.strict_yaml import Document
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Place:
+    """A plugin that runs: what it was given, what it has running, how often it failed."""
+
+    plugin: Plugin
+    offered: dict[Any, Any]
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    failures: int = 0
+    disabled: str = ""
+
+    def end(self) -> None:
+        """End all that it has running."""
+        for task in self.tasks:
+            task.cancel()
+        self.tasks.clear()
+
+
+class PluginHost:
+    """All plugins.
+
+    Args:
+        settings: which, and how much is borne with.
+        document: the tree of ``renshe.yaml``, for the places of wrong settings.
+        store: where they keep what they keep.
+        bot: handed to functions that ask for it.
+        failed: told the name of each plugin that failed.
+        find: finds them in the folder of the settings.
+    """
+
+    def __init__(
+        self,
+        settings: Plugins,
+        document: Document | None,
+        store: Store,
+        bot: Bot,
+        failed: Callable[[str], None] = lambda _name: None,
+        find: Find = find_plugins,
+    ) -> None:
+        self._settings = settings
+        self._document = document
+        self._store = store
+        self._bot = bot
+        self._failed = failed
+        self._find = find
+        self._places: dict[str, _Place] = {}
+        self._commands: dict[str, Handler] = {}
+        self._by_kind: dict[Kind, list[Handler]] = {}
+
+    # --- loading ------------------------------------------------------------------------------
+
+    def load(self) -> list[Fault]:
+        """Read every plugin anew; returns what is wrong with those that are not there now.
+
+        One that was running and cannot be read any more runs on as it was.
+        """
+        read, faults = read_plugins(self._settings, self._document, self._find)
+        kept = [
+            place.plugin
+            for name, place in self._places.items()
+            if name not in {plugin.name for plugin in read}
+            and any(fault.path == place.plugin.source.origin for fault in faults)
+        ]
+        for place in self._places.values():
+            place.end()
+        plugins = [*read, *kept]
+        self._places = {plugin.name: self._place(plugin) for plugin in plugins}
+        self._index()
+        return faults
+
+    def reload(self, settings: Plugins, document: Document | None) -> list[Fault]:
+        """Read every plugin anew under other settings, see :meth:`load`."""
+        self._settings, self._document = settings, document
+        faults = self.load()
+        self.start()
+        return faults
+
+    def start(self) -> None:
+        """Start the timers."""
+        for place in self._places.values():
+            place.tasks = [
+                asyncio.create_task(self._repeat(handler), name=f"plugin {handler.plugin}")
+                for handler in place.plugin.handlers
+                if handler.mark.kind in ("every", "daily")
+            ]
+
+    async def close(self) -> None:
+        """End all that plugins have running."""
+        tasks = [task for place in self._places.values() for task in place.tasks]
+        for place in self._places.values():
+            place.end()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _place(self, plugin: Plugin) -> _Place:
+        offered: dict[Any, Any] = {Bot: self._bot, Storage: Storage(self._store, plugin.name)}
+        if plugin.settings is not None:
+            offered[type(plugin.settings)] = plugin.settings
+        return _Place(plugin, offered)
+
+    def _index(self) -> None:
+        """Sort the functions of the plugins that run by when they are called."""
+        self._commands.clear()
+        self._by_kind.clear()
+        for place in self._places.values():
+            for handler in () if place.disabled else place.plugin.handlers:
+                self._by_kind.setdefault(handler.mark.kind, []).append(handler)
+                self._commands |= {name.casefold(): handler for name in handler.mark.names}
+        for handlers in self._by_kind.values():
+            handlers.sort(key=lambda handler: handler.mark.priority)
+
+    # --- looking up ---------------------------------------------------------------------------
+
+    @property
+    def states(self) -> Mapping[str, str]:
+        """Each plugin by its name, with why it is disabled; empty for one that runs."""
+        return {name: place.disabled for name, place in self._places.items()}
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The name of each plugin that is a file, by its path."""
+        origins = {name: place.plugin.source.origin for name, place in self._places.items()}
+        return {str(path): name for name, path in origins.items() if isinstance(path, Path)}
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """Every command that there is now."""
+        return [
+            Command(mark.names[0], mark.names[1:], mark.about, mark.permission, handler.plugin)
+            for handler in self._by_kind.get("command", [])
+            if (mark := handler.mark)
+        ]
+
+    @property
+    def listens_to_all(self) -> bool:
+        """Whether any plugin wants messages that are not meant for the bot."""
+        return any(handler.mark.unmeant for handler in self._by_kind.get("message", []))
+
+    def command(self, text: str, prefix: str) -> tuple[Handler, Arguments] | None:
+        """Return the command that ``text`` is, and what stands after its name."""
+        if not text.startswith(prefix):
+            return None
+        words = text[len(prefix) :].split(None, 1)
+        handler = self._commands.get(words[0].casefold()) if words else None
+        return (handler, Arguments("".join(words[1:]).strip())) if handler else None
+
+    def nearest(self, word: str) -> str | None:
+        """Return the command that is written most like ``word``."""
+        return next(iter(get_close_matches(word.casefold(), self._commands, n=1)), None)
+
+    def handlers(self, kind: Kind) -> Sequence[Handler]:
+        """Return the functions that are called at ``kind``, in order."""
+        return tuple(self._by_kind.get(kind, ()))
+
+    # --- calling ------------------------------------------------------------------------------
+
+    async def call(self, handler: Handler, offered: Mapping[Any, Any]) -> Any:
+        """Call a function with what it asks for.
+
+        Returns:
+            What it returned; a :class:`bot.plugin.Problem` if it failed.
+        """
+        place = self._places.get(handler.plugin)
+        if place is None or place.disabled:  # reloaded or disabled since it was looked up
+            return None
+        everything = {**place.offered, **offered}
+        arguments = {name: everything.get(kind) for name, kind in handler.wants.items()}
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                result = await _run(handler.function, arguments)
+        except Exception as error:  # a plugin is anyone's code
+            return await self._note(place, handler, error)
+        place.failures = 0
+        return result
+
+    async def tell(self, kind: Kind, offered: Mapping[Any, Any]) -> None:
+        """Call every function of a kind, whatever it returns."""
+        for handler in self.handlers(kind):
+            await self.call(handler, offered)
+
+    async def change(self, kind: Kind, value: Any, offered: Mapping[Any, Any], slot: Any) -> Any:
+        """Pass ``value`` from one function of a kind to the next; each may return another.
+
+        Args:
+            kind: which functions.
+            value: what the first one gets.
+            offered: what they get besides.
+            slot: the type under which they get it.
+        """
+        for handler in self.handlers(kind):
+            result = await self.call(handler, {**offered, slot: value})
+            if isinstance(result, type(value)):
+                value = result
+        return value
+
+    async def _note(self, place: _Place, handler: Handler, error: Exception) -> Problem:
+        name = place.plugin.name
+        place.failures += 1
+        self._failed(name)
+        told = (
+            say(zh=f"{self._settings.timeout:g} 秒没有做完", en="it took too long")
+            if isinstance(error, TimeoutError)
+            else f"{type(error).__name__}: {error}"
+        )
+        log.error("plugin %s: %s: %s", name, handler.function.__name__, told, exc_info=error)
+        if place.failures >= self._settings.faults and not place.disabled:
+            place.disabled = told
+            self._index()
+            log.error("plugin %s is disabled after %d failures", name, place.failures)
+            place.end()
+        problem = Problem(name, error)
+        if handler.mark.kind != "on_error":
+            await self.tell("on_error", {Problem: problem})
+        return problem
+
+    async def _repeat(self, handler: Handler) -> None:
+        """Call a timer's function whenever its time comes, until it is cancelled."""
+        while True:
+            if handler.mark.kind == "every":
+                await asyncio.sleep(handler.mark.seconds)
+            else:
+                await sleep_until(*handler.mark.at)
+            await self.call(handler, {})
+
+
+async def _run(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    """Call a function; one that is not async runs in a thread, since it may block."""
+    if inspect.iscoroutinefunction(function):
+        return await function(**arguments)
+    return await asyncio.to_thread(function, **arguments)

@@ -1,0 +1,330 @@
+"""What the bot must not forget: what it was told, what was said, what still has to be said.
+
+Each method is one transaction. Three rules make a kill at any moment harmless:
+
+1. An event is in the inbox before its platform is told that it arrived; while it is
+   ``accepted`` it will be answered.
+2. Its turns, its replies in the outbox and its ``done`` are one transaction: either all are
+   there, or it is answered afresh.
+3. A message is ``unknown`` from before it is sent until its fate is known, so a kill
+   leaves it unknown, and what is unknown is never sent again.
+
+Turns are only ever added: undo and reset are turns too. A prompt is cut when it is built.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter
+from sqlite_utils import Database
+
+from bot.database import PATIENCE, Transactions
+from bot.event import Account, ChatKind, Event, Failed, Outcome, Outgoing, Sent, SessionKey
+from bot.turns import Round, Turn, read_rounds, write_turns
+
+InboxState = Literal["accepted", "done", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An event in the inbox that waits for its answer."""
+
+    id: int
+    session: SessionKey
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Everything that answering some events leaves behind.
+
+    Attributes:
+        events: the inbox rows that it answers, in the order of their arrival.
+        round: the question and the answer, if the persona said something.
+        undone: the round that is taken back.
+        reset: the history begins anew, before ``round``.
+        persona: the persona that the chat now has.
+        messages: what has to be sent; their ids are filled in.
+    """
+
+    events: Sequence[Accepted]
+    round: tuple[str, str] | None = None
+    undone: int | None = None
+    reset: bool = False
+    persona: str | None = None
+    messages: Sequence[Outgoing] = ()
+
+
+class Store:
+    """The bot's memory in one SQLite file.
+
+    Raises:
+        StoreError: the file cannot be opened; from every method: it cannot be read or written.
+    """
+
+    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+        self._transaction = Transactions(path, patience=patience)
+        self._events = TypeAdapter(Event)
+        self._messages = TypeAdapter(Outgoing)
+
+    def close(self) -> None:
+        """Write what is queued and close the file."""
+        self._transaction.close()
+
+    # --- inbox --------------------------------------------------------------------------------
+
+    async def accept(self, event: Event, session: SessionKey) -> Accepted | None:
+        """Write an event down; None if it was there already."""
+        row = (*event.dedupe_key, str(session), event.user, self._dump(event), time.time())
+
+        chat = (str(session.whole_chat), event.chat.kind)
+
+        def work(db: Database) -> int | None:
+            cursor = db.conn.execute(_INSERT_EVENT, row)
+            db.conn.execute("INSERT OR IGNORE INTO chats (key, kind) VALUES (?, ?)", chat)
+            return cursor.lastrowid if cursor.rowcount else None
+
+        found = await self._transaction(work)
+        return None if found is None else Accepted(found, session, event)
+
+    async def mark(self, accepted: Accepted, state: InboxState) -> None:
+        """Settle an event without an answer."""
+        await self._transaction(lambda db: _mark(db, [accepted], state))
+
+    async def waiting(self) -> list[Accepted]:
+        """Return the events that nobody has answered yet, oldest first."""
+        sql = "SELECT id, session, event FROM inbox WHERE state = 'accepted' ORDER BY id"
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        return [
+            Accepted(id, SessionKey.parse(session), self._events.validate_json(event))
+            for id, session, event in rows
+        ]
+
+    # --- answers ------------------------------------------------------------------------------
+
+    async def settle(self, answer: Answer) -> list[Outgoing]:
+        """Write an answer down, whole; returns its messages, which have to be sent now."""
+
+        def work(db: Database) -> list[Outgoing]:
+            _mark(db, answer.events, "done")
+            _write_turns(db, answer)
+            return [self._put(db, answer.events[0], message) for message in answer.messages]
+
+        return await self._transaction(work)
+
+    async def begin(self, events: Sequence[Accepted], message: Outgoing) -> Outgoing:
+        """Begin to show a reply while it grows: from here on its fate is unknown.
+
+        The events count as answered, since part of the answer may be seen. End it with
+        :meth:`finish`.
+        """
+
+        def work(db: Database) -> Outgoing:
+            _mark(db, events, "done")
+            return self._put(db, events[0], message, state="unknown")
+
+        return await self._transaction(work)
+
+    async def finish(self, answer: Answer, begun: Outgoing) -> list[Outgoing]:
+        """Write down an answer whose first message was begun; returns what has to be sent.
+
+        That message stays unknown: killed now, it must not be sent beside what was shown.
+        """
+        first, *others = answer.messages
+        whole = replace(first, id=begun.id)
+
+        def work(db: Database) -> list[Outgoing]:
+            _write_turns(db, answer)
+            db.conn.execute(
+                "UPDATE outbox SET message = ? WHERE id = ?",
+                (self._dump_message(whole), int(begun.id)),
+            )
+            return [whole, *(self._put(db, answer.events[0], message) for message in others)]
+
+        return await self._transaction(work)
+
+    # --- outbox -------------------------------------------------------------------------------
+
+    async def enqueue(self, session: SessionKey, messages: Sequence[Outgoing]) -> list[Outgoing]:
+        """Write down messages that answer nothing (a timer's)."""
+        return await self._transaction(
+            lambda db: [self._insert(db, str(session), 0, "", one) for one in messages]
+        )
+
+    async def sending(self, message: Outgoing) -> None:
+        """Note that a message is about to be sent; until it is told, its fate is unknown."""
+        await self._set_outcome(message, "unknown", "", "")
+
+    async def sent(self, message: Outgoing, outcome: Outcome) -> None:
+        """Note what became of a message; one that may be tried again is pending."""
+        if isinstance(outcome, Sent):
+            await self._set_outcome(message, "sent", outcome.message_id, "")
+        elif isinstance(outcome, Failed):
+            state = "failed" if outcome.retry_after is None else "pending"
+            await self._set_outcome(message, state, "", outcome.reason)
+        else:
+            await self._set_outcome(message, "unknown", "", outcome.reason)
+
+    async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
+        """Return the messages that were never begun to be sent, oldest first."""
+        sql = "SELECT id, session, message FROM outbox WHERE state = 'pending' ORDER BY id"
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        return [
+            (SessionKey.parse(session), self._read_message(id, message))
+            for id, session, message in rows
+        ]
+
+    # --- sessions and chats ----------------------------------------------------------------------
+
+    async def history(self, session: SessionKey, rounds: int) -> list[Round]:
+        """Return the latest whole rounds since the last reset that were not taken back."""
+        return await self._transaction(lambda db: read_rounds(db, session, rounds))
+
+    async def personas(self) -> dict[SessionKey, str]:
+        """Return the personas that were chosen, by the key of the chat."""
+        sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        return {SessionKey.parse(key): persona for key, persona in rows}
+
+    async def chat_kind(self, session: SessionKey) -> ChatKind | None:
+        """Return whether a chat is private or a group; None if the bot was never in it."""
+        sql = "SELECT kind FROM chats WHERE key = ?"
+        key = [str(session.whole_chat)]
+        row = await self._transaction(lambda db: db.conn.execute(sql, key).fetchone())
+        return row[0] if row else None
+
+    async def move_chat(self, account: Account, old: str, new: str) -> None:
+        """Give everything of chat ``old`` to chat ``new``."""
+        before = str(SessionKey(account.platform, account.self_id, old))
+        after = str(SessionKey(account.platform, account.self_id, new))
+        await self._transaction(lambda db: self._move(db, before, after, new))
+
+    async def counts(self) -> dict[str, int]:
+        """Return how many rows there are in each state of inbox and outbox, and turns."""
+        return await self._transaction(count_rows)
+
+    # --- plugin storage -----------------------------------------------------------------------
+
+    async def get(self, plugin: str, scope: str, key: str) -> str | None:
+        """Return what a plugin kept, as the text it gave."""
+        sql = "SELECT value FROM plugin_storage WHERE plugin = ? AND scope = ? AND key = ?"
+        row = await self._transaction(
+            lambda db: db.conn.execute(sql, (plugin, scope, key)).fetchone()
+        )
+        return row[0] if row else None
+
+    async def items(self, plugin: str, scope: str) -> dict[str, str]:
+        """Return everything that a plugin kept in a scope, by key."""
+        sql = "SELECT key, value FROM plugin_storage WHERE plugin = ? AND scope = ? ORDER BY key"
+        rows = await self._transaction(lambda db: db.conn.execute(sql, (plugin, scope)).fetchall())
+        return dict(rows)
+
+    async def put(self, plugin: str, scope: str, key: str, value: str | None) -> None:
+        """Keep a text for a plugin; None forgets it."""
+        if value is None:
+            sql = "DELETE FROM plugin_storage WHERE plugin = ? AND scope = ? AND key = ?"
+            values: tuple[str, ...] = (plugin, scope, key)
+        else:
+            sql = "INSERT OR REPLACE INTO plugin_storage VALUES (?, ?, ?, ?)"
+            values = (plugin, scope, key, value)
+        await self._transaction(lambda db: db.conn.execute(sql, values).rowcount)
+
+    # ------------------------------------------------------------------------------------------
+
+    def _dump(self, event: Event) -> str:
+        return self._events.dump_json(event).decode()
+
+    def _read_message(self, id: int, text: str) -> Outgoing:
+        return replace(self._messages.validate_json(text), id=str(id))
+
+    def _dump_message(self, message: Outgoing) -> str:
+        return self._messages.dump_json(message).decode()
+
+    def _put(
+        self, db: Database, to: Accepted, message: Outgoing, state: str = "pending"
+    ) -> Outgoing:
+        return self._insert(db, str(to.session), to.id, to.event.user, message, state)
+
+    def _insert(
+        self,
+        db: Database,
+        session: str,
+        round: int,
+        user: str,
+        message: Outgoing,
+        state: str = "pending",
+    ) -> Outgoing:
+        """Insert a message; its id is that of the row."""
+        row = (session, round, user, state, self._dump_message(message), time.time())
+        return replace(message, id=str(db.conn.execute(_INSERT_MESSAGE, row).lastrowid))
+
+    async def _set_outcome(
+        self, message: Outgoing, state: str, message_id: str, reason: str
+    ) -> None:
+        sql = "UPDATE outbox SET state = ?, message_id = ?, reason = ? WHERE id = ?"
+        values = (state, message_id, reason, int(message.id))
+        await self._transaction(lambda db: db.conn.execute(sql, values).rowcount)
+
+    def _move(self, db: Database, before: str, after: str, chat: str) -> None:
+        """Re-key sessions; what waits or is unsent goes to the new chat as well."""
+        rekey = (after, len(before) + 1, before, len(before) + 1, f"{before}:")
+        db.conn.execute(f"UPDATE OR REPLACE chats SET {_REKEY.format('key')}", rekey)
+        for table in ("inbox", "turns", "outbox"):
+            db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
+        for id, text in db.conn.execute(
+            "SELECT id, message FROM outbox WHERE state = 'pending' AND "
+            "(session = ? OR substr(session, 1, ?) = ?)",
+            (after, len(after) + 1, f"{after}:"),
+        ).fetchall():
+            message = self._messages.validate_json(text)
+            moved = replace(message, chat=replace(message.chat, id=chat))
+            db.conn.execute(
+                "UPDATE outbox SET message = ? WHERE id = ?", (self._dump_message(moved), id)
+            )
+
+
+_INSERT_EVENT = (
+    "INSERT OR IGNORE INTO inbox "
+    "(platform, self_id, chat, message_id, session, user, state, event, created) "
+    "VALUES (?, ?, ?, ?, ?, ?, 'accepted', ?, ?)"
+)
+_INSERT_MESSAGE = (
+    "INSERT INTO outbox (session, round, user, state, message, created) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_REKEY = "{0} = ? || substr({0}, ?) WHERE {0} = ? OR substr({0}, 1, ?) = ?"
+
+
+def count_rows(db: Database) -> dict[str, int]:
+    """Return how many rows there are in each state of inbox and outbox, and turns."""
+    counts: dict[str, int] = {}
+    for table in ("inbox", "outbox"):
+        rows = db.conn.execute(f"SELECT state, count(*) FROM {table} GROUP BY state ORDER BY state")
+        counts |= {f"{table}.{state}": number for state, number in rows.fetchall()}
+    turns = db.conn.execute("SELECT count(*) FROM turns WHERE kind IN ('user', 'assistant')")
+    return {**counts, "turns": int(turns.fetchone()[0])}
+
+
+def _mark(db: Database, events: Sequence[Accepted], state: InboxState) -> None:
+    rows = [(state, accepted.id) for accepted in events]
+    db.conn.executemany("UPDATE inbox SET state = ? WHERE id = ?", rows)
+
+
+def _write_turns(db: Database, answer: Answer) -> None:
+    last = answer.events[-1]
+    turns: list[Turn] = []
+    if answer.undone is not None:
+        turns.append(Turn(answer.undone, "undo"))
+    if answer.reset:
+        turns.append(Turn(last.id, "reset"))
+    if answer.round is not None:
+        user, assistant = answer.round
+        turns += [Turn(last.id, "user", user), Turn(last.id, "assistant", assistant)]
+    write_turns(db, last.session, last.event.user, turns)
+    if answer.persona is not None:
+        row = (answer.persona, str(last.session.whole_chat))
+        db.conn.execute("UPDATE chats SET persona = ? WHERE key = ?", row)

@@ -1,0 +1,234 @@
+"""Plugins that misbehave, on a whole bot."""
+
+import asyncio
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from bot.errors import PluginError
+from bot.schedule import seconds_until
+from bot.testing import ScriptedEngine, talking
+from trainer.errors import RensheError
+
+pytestmark = pytest.mark.anyio
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / f"{name}.py"
+    path.write_text("from bot.plugin import *\nimport asyncio, time\n" + text)
+    return path
+
+
+async def test_a_plugin_that_raises_is_named_and_disabled_and_the_bot_answers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = write(
+        tmp_path,
+        "bad",
+        "@on_message()\nasync def f(event: Event) -> str:\n    raise LookupError('oops')\n",
+    )
+    async with talking(bad, config={"plugins": {"faults": 2}}) as talk:
+        for text in ("a", "b", "c"):
+            assert await talk.say(text) == [text]
+        assert "plugin bad: f: LookupError: oops" in caplog.text
+        assert caplog.text.count("oops") >= 2
+        assert talk.runtime.plugins.states == {"bad": "LookupError: oops"}
+        assert "bad: LookupError: oops" in str(dict(await talk.runtime.status())).replace("'", "")
+
+
+async def test_success_in_between_forgives(tmp_path: Path) -> None:
+    moody = write(
+        tmp_path,
+        "moody",
+        "@on_message(block=True)\ndef f(event: Event) -> str:\n"
+        "    if event.text == 'bad': raise LookupError\n    return 'good'\n",
+    )
+    async with talking(moody, config={"plugins": {"faults": 2}}) as talk:
+        for _ in range(3):
+            assert await talk.say("bad") == ["bad"]
+            assert await talk.say("hm") == ["good"]
+
+
+@pytest.mark.parametrize(
+    "body", ["async def f(): await asyncio.sleep(60)", "def f(): time.sleep(1)"]
+)
+async def test_a_plugin_that_hangs_is_left_behind(
+    tmp_path: Path, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = write(tmp_path, "slow", f"@on_command('slow')\n{body}\n")
+    async with talking(slow, config={"plugins": {"timeout": 0.05}}) as talk:
+        assert await talk.say("/slow") == ["That command failed; it was noted."]
+        assert "plugin slow: f: it took too long" in caplog.text
+        assert await talk.say("hi") == ["hi"]
+
+
+async def test_what_a_command_began_before_it_failed_is_undone(tmp_path: Path) -> None:
+    text = "@on_command('x')\nasync def f(session: Session): session.reset(); raise LookupError\n"
+    async with talking(write(tmp_path, "half", text)) as talk:
+        await talk.say("hi")
+        await talk.say("/x")
+        assert len(await talk.runtime.store.history(talk.session(), 5)) == 1
+
+
+async def test_hooks_change_what_passes_in_order(tmp_path: Path) -> None:
+    text = """
+@before_prompt
+async def ask(prompt: Prompt) -> None:
+    prompt.question += " (please)"
+
+@after_reply
+async def answer(said: Said) -> str:
+    return said.text.upper()
+
+@before_send
+def sign(reply: Reply) -> Reply:
+    return Reply(reply.text + " -R")
+
+@after_sent
+async def note(message: Outgoing, outcome: Outcome, storage: Storage) -> None:
+    await storage.put("last", [message.text, type(outcome).__name__])
+"""
+    async with talking(write(tmp_path, "hooks", text)) as talk:
+        assert await talk.say("tea") == ["TEA (PLEASE) -R"]
+        assert await talk.runtime.store.get("hooks", "", "last") == '["TEA (PLEASE) -R", "Sent"]'
+        (round,) = await talk.runtime.store.history(talk.session(), 1)
+        assert (round.user, round.assistant) == ("tea", "TEA (PLEASE)")
+
+
+async def test_messages_pass_by_priority_until_one_blocks(tmp_path: Path) -> None:
+    text = """
+@on_message(priority=2, block=True)
+def late(event: Event) -> str | None:
+    return "late" if event.text == "stop" else None
+
+@on_message(priority=1)
+def early() -> str:
+    return "early"
+
+@on_message(priority=3)
+def never() -> str:
+    return "third"
+"""
+    async with talking(write(tmp_path, "order", text)) as talk:
+        assert await talk.say("stop") == ["early", "late"]
+        assert await talk.say("go") == ["early", "third", "go"]
+
+
+async def test_a_plugin_may_hear_what_is_not_meant_for_the_bot(tmp_path: Path) -> None:
+    text = """
+@on_message(unmeant=True)
+def hear(event: Event) -> str | None:
+    return "bless you" if event.text == "achoo" else None
+"""
+    async with talking(write(tmp_path, "ears", text)) as talk:
+        assert await talk.say("achoo", chat="g", kind="group") == ["bless you"]
+        assert await talk.say("hm", chat="g", kind="group") == []
+
+
+async def test_on_error_hears_of_engines_and_plugins(tmp_path: Path) -> None:
+    text = """
+@on_error
+async def note(problem: Problem, storage: Storage) -> None:
+    await storage.put(problem.where, str(problem.error))
+    raise LookupError("in the handler itself")
+
+@on_command("x")
+def fail() -> None:
+    raise LookupError("first")
+"""
+    async with talking(write(tmp_path, "nurse", text)) as talk:
+        await talk.say("/x")
+        assert await talk.runtime.store.get("nurse", "", "nurse") == '"first"'
+
+
+TIMER = """
+@every(0.01)
+async def tick(storage: Storage) -> None:
+    await storage.put("tick", (await storage.get("tick") or 0) + 1)
+
+@on_command("version")
+def version() -> str:
+    return "{version}"
+"""
+
+
+async def test_a_reload_leaves_no_timer_behind_and_takes_the_new_code(tmp_path: Path) -> None:
+    path = write(tmp_path, "clock", TIMER.format(version="one"))
+    async with talking(path) as talk:
+        runtime = talk.runtime
+        before = {task for task in asyncio.all_tasks() if "clock" in task.get_name()}
+        assert len(before) == 1 and await talk.say("/version") == ["one"]
+        write(tmp_path, "clock", TIMER.format(version="two"))
+        await runtime.reload(runtime.config, None)
+        await asyncio.sleep(0.05)
+        after = {task for task in asyncio.all_tasks() if "clock" in task.get_name()}
+        assert len(after) == 1 and not after & before
+        assert await talk.say("/version") == ["two"]
+        assert int(await runtime.store.get("clock", "", "tick") or 0) > 0
+    assert not [task for task in asyncio.all_tasks() if "clock" in task.get_name()]
+
+
+async def test_a_reload_that_fails_keeps_what_ran(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, "clock", TIMER.format(version="one"))
+    async with talking(path) as talk:
+        path.write_text("def broken(:")
+        await talk.runtime.reload(talk.runtime.config, None)
+        assert "clock.py:1: plugin clock: invalid syntax" in caplog.text
+        assert await talk.say("/version") == ["one"]
+        assert len([task for task in asyncio.all_tasks() if "clock" in task.get_name()]) == 1
+
+
+async def test_a_reload_takes_triggers_and_says_what_needs_a_restart(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with talking() as talk:
+        config = talk.runtime.config
+        changed = config.model_copy(
+            update={
+                "triggers": config.triggers.model_copy(update={"random": 1.0}),
+                "limits": config.limits.model_copy(update={"per_user": 1}),
+            }
+        )
+        assert await talk.say("hm", chat="g", kind="group") == []
+        await talk.runtime.reload(changed, None)
+        assert await talk.say("hm", chat="g", kind="group") == ["hm"]
+        assert "limits: the change counts from the next start" in caplog.text
+        assert await talk.say("again", chat="g", kind="group") == ["again"]
+
+
+async def test_a_timer_says_something_unasked(tmp_path: Path) -> None:
+    text = """
+@on_command("later")
+async def later(bot: Bot, session: Session) -> str:
+    await bot.send(session.key, "later")
+    return "now"
+"""
+    async with talking(write(tmp_path, "timer", text)) as talk:
+        assert await talk.say("/later", chat="g", kind="group") == ["now", "later"]
+        assert talk.adapter.sent[-1].chat.kind == "group"
+        with pytest.raises(PluginError, match="never in"):
+            await talk.runtime.send(talk.session("unknown"), "hello?")
+
+
+async def test_the_harness_says_what_is_wrong_with_a_plugin(tmp_path: Path) -> None:
+    with pytest.raises(RensheError, match=r"bad\.py:3"):
+        async with talking(write(tmp_path, "bad", "1 / 0\n")):
+            pass
+
+
+async def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
+    plugins = Path(__file__).parents[2] / "plugins"
+    async with talking(plugins / "session.py", engines={"robin": ScriptedEngine()}) as talk:
+        assert await talk.say("/rest") == ["There is no command /rest. Try /reset"]
+        assert await talk.say("/rest", chat="g", kind="group") == []
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"), [("07:59", 60.0), ("08:00", 86400.0), ("08:01", 86340.0)]
+)
+def test_the_next_time_of_day(now: str, seconds: float) -> None:
+    hour, minute = map(int, now.split(":"))
+    assert seconds_until(datetime(2026, 1, 1, hour, minute), 8, 0) == seconds

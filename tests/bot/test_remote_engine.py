@@ -1,0 +1,141 @@
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bot.config import Remote
+from bot.engine import Engine
+from bot.engine.remote import RemoteEngine, load_remote, opening
+from bot.errors import BotConfigError, EngineError
+from bot.testing import TESTER, talking
+from tests.fakes.chat_api import ChatApi, serving
+from trainer.chat import Message
+from trainer.persona import Persona, load_persona
+
+GOOD = Path(__file__).parents[1] / "data" / "personas" / "good.yaml"
+HELLO = (Message("user", "hi"),)
+LEAKY = TESTER.model_copy(update={"leaks": ("language model",)})
+
+
+@contextmanager
+def engine(api: ChatApi, persona: Persona = TESTER, key: str | None = None) -> Iterator[Engine]:
+    with serving(api):
+        settings = Remote(url=api.url, model="m", persona=GOOD, rounds=1, examples=1)
+        made = RemoteEngine(persona, settings, key)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def test_it_streams_and_sends_persona_examples_and_history() -> None:
+    api = ChatApi()
+    with engine(api, key="s3cret") as remote:
+        talk = [Message("user", "a"), Message("assistant", "b")] * 2 + [*HELLO]
+        replies = list(remote.stream(talk))
+    assert replies[-1] == "Hello there." and len(replies) > 5
+    (request,) = api.requests
+    assert api.keys == ["Bearer s3cret"] and request["model"] == "m" and request["stream"]
+    system, *turns = request["messages"]
+    assert system == {"role": "system", "content": TESTER.summary}
+    assert [turn["content"] for turn in turns] == ["Who are you?", "Robin.", "a", "b", "hi"]
+
+
+def test_the_opening_shows_a_wording_of_each_of_the_first_facts() -> None:
+    persona = load_persona(GOOD)
+    told = opening(persona, 2)
+    assert [turn["role"] for turn in told] == ["system", *["user", "assistant"] * 2]
+    assert told[3]["content"] == persona.facts[1].ask[0]
+
+
+def test_a_reply_that_leaks_is_drawn_again() -> None:
+    api = ChatApi(replies=["I am a language model.", "I am Robin."])
+    with engine(api, LEAKY) as remote:
+        replies = list(remote.stream(HELLO))
+    assert replies[-1] == "I am Robin." and len(api.requests) == 2
+    assert not any("language model" in reply for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("api", "told"),
+    [
+        (ChatApi(status=401), "401.*\n.*key_env"),
+        (ChatApi(status=404), "404.*\n.*model"),
+        (ChatApi(status=500, body="boom"), "500: boom"),
+        (ChatApi(fault="cut"), "did not answer properly"),
+        (ChatApi(fault="garbage"), "did not answer properly"),
+        (ChatApi(fault="error"), "out of memory"),
+    ],
+)
+def test_a_server_that_fails_is_named(api: ChatApi, told: str) -> None:
+    with engine(api, key="s3cret") as remote:
+        with pytest.raises(EngineError, match=told) as raised:
+            list(remote.stream(HELLO))
+        assert "s3cret" not in str(raised.value) and api.url in str(raised.value)
+        api.status, api.fault = 200, ""
+        assert list(remote.stream(HELLO))[-1] == "Hello there.", "it works when it is mended"
+
+
+def test_nobody_there_is_told() -> None:
+    settings = Remote(url="http://127.0.0.1:1/v1", model="m", persona=GOOD)
+    remote = RemoteEngine(TESTER, settings)
+    with pytest.raises(EngineError, match="check that the server is running"):
+        list(remote.stream(HELLO))
+    remote.stop()
+    remote.stop()
+
+
+def test_a_reply_nobody_wants_ends_its_request() -> None:
+    api = ChatApi(fault="hang")
+    with engine(api) as remote:
+        replies = iter(remote.stream(HELLO))
+        assert next(replies) == "H"
+        replies.close()  # type: ignore[attr-defined]
+        assert api.ended.wait(5)
+
+
+def test_stopping_ends_a_reply_under_way() -> None:
+    api = ChatApi(fault="hang")
+    with engine(api) as remote:
+        ended = threading.Event()
+
+        def read() -> None:
+            try:
+                list(remote.stream(HELLO))
+            except Exception:
+                ended.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        while not api.requests:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        remote.stop()
+        assert ended.wait(5)
+
+
+def test_its_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Remote(url="http://x/v1", model="m", persona=GOOD, key_env="MY_KEY")
+    with pytest.raises(BotConfigError, match="MY_KEY"):
+        load_remote(settings)
+    monkeypatch.setenv("MY_KEY", "k")
+    remote = load_remote(settings)
+    assert remote.persona == load_persona(GOOD)
+    remote.stop()
+
+
+@pytest.mark.anyio
+async def test_a_bot_answers_from_it() -> None:
+    with engine(ChatApi()) as remote:
+        async with talking(engines={"robin": remote}) as talk:
+            assert await talk.say("hi") == ["Hello there."]
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, bot.engine.remote, bot.runtime; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,410 @@
+"""The faults that other bots were seen with; each on the whole bot but for its platform."""
+
+import asyncio
+import gc
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.adapter import Capabilities
+from bot.errors import EngineError
+from bot.event import Chat, Event, Failed, Outcome, Outgoing, Sender, Unknown
+from bot.testing import ACCOUNT, TESTER, ScriptedEngine, Talk, talking
+from trainer.chat import Message
+from trainer.persona import Persona
+
+pytestmark = pytest.mark.anyio
+
+
+class BlockingEngine(ScriptedEngine):
+    """Blocks its thread until it is let go, as a model does."""
+
+    def __init__(self, persona: Persona = TESTER) -> None:
+        super().__init__(persona=persona)
+        self.asked = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        self.asked.release()
+        yield "Let me"
+        self.go.wait(10)
+        yield "Let me think."
+
+    async def until_asked(self) -> None:
+        assert await asyncio.to_thread(self.asked.acquire, timeout=5)
+
+
+class FailingEngine(ScriptedEngine):
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        raise EngineError("out of memory")
+        yield ""
+
+
+def event(text: str, number: int, chat: str = "home") -> Event:
+    return Event(ACCOUNT, Chat(chat, "private"), Sender("ann"), str(number), text, time.time())
+
+
+def sending(talk: Talk, *outcomes: Outcome) -> list[Outgoing]:
+    """Let the platform answer so, one after the other; then it sends as ever."""
+    rest, tried, send = list(outcomes), [], talk.adapter.send
+
+    async def answer(message: Outgoing) -> Outcome:
+        tried.append(message)
+        return rest.pop(0) if rest else await send(message)
+
+    talk.adapter.send = answer  # type: ignore[method-assign]
+    return tried
+
+
+async def test_the_same_event_twice_gets_one_reply(tmp_path: Path) -> None:
+    store = tmp_path / "bot.db"
+    async with talking(store=store) as talk:
+        assert [await talk.runtime.receive(event("hi", 1)) for _ in range(3)] == [
+            True,
+            False,
+            False,
+        ]
+        assert await talk.heard() == ["hi"]
+    async with talking(store=store) as talk:
+        assert not await talk.runtime.receive(event("hi", 1))
+        assert await talk.heard() == []
+
+
+async def test_twenty_at_once_in_order_while_others_do_not_wait() -> None:
+    engine = ScriptedEngine()
+    config = {"limits": {"per_user": 100}}
+    async with talking(engines={"robin": engine}, config=config) as talk:
+        texts = [f"m{number}" for number in range(20)]
+        await asyncio.gather(
+            *(talk.runtime.receive(event(text, index)) for index, text in enumerate(texts))
+        )
+        assert await talk.heard() == texts
+        last = [message.text for message in engine.prompts[-1]]
+        assert last == [text for text in texts[:-1] for _ in (1, 2)] + texts[-1:]
+
+
+async def test_a_thinking_model_blocks_only_its_session() -> None:
+    engine = BlockingEngine()
+    other = ScriptedEngine("Hi!", persona=TESTER.model_copy(update={"name": "Kim"}))
+    folder = Path(__file__).parents[2] / "plugins"
+    async with talking(folder / "persona.py", engines={"robin": engine, "kim": other}) as talk:
+        await talk.runtime.receive(event("think", 1))
+        await engine.until_asked()
+        await talk.runtime.receive(event("/persona kim", 2, "elsewhere"))
+        await talk.runtime.receive(event("hello", 3, "elsewhere"))
+        while len(talk.adapter.sent) < 2:
+            await asyncio.sleep(0.01)
+        assert [one.text for one in talk.adapter.sent] == ["Kim is here.", "Hi!"]
+        engine.go.set()
+        assert (await talk.heard())[-1] == "Let me think."
+
+
+async def test_reset_does_not_wait_for_the_reply_it_makes_pointless() -> None:
+    engine = BlockingEngine()
+    folder = Path(__file__).parents[2] / "plugins"
+    async with talking(folder / "session.py", engines={"robin": engine}) as talk:
+        await talk.runtime.receive(event("think", 1))
+        await engine.until_asked()
+        assert await talk.say("/reset") == ["All that was said is forgotten."]
+        engine.go.set()
+        assert await talk.runtime.store.history(talk.session(), 5) == []
+
+
+async def test_a_reply_that_takes_too_long_becomes_an_excuse(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    engine = BlockingEngine()
+    async with talking(engines={"robin": engine}, config={"limits": {"deadline": 0.1}}) as talk:
+        assert await talk.say("hi") == ["I lost my words."]
+        engine.go.set()
+        assert "no reply within 0.1 seconds" in caplog.text
+        assert await talk.runtime.store.history(talk.session(), 5) == []
+
+
+async def test_an_engine_that_fails_is_logged_and_excused(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with talking(engines={"robin": FailingEngine()}) as talk:
+        assert await talk.say("hi") == ["I lost my words."]
+        assert "out of memory" in caplog.text
+
+
+async def test_an_ambiguous_send_is_never_repeated(tmp_path: Path) -> None:
+    store = tmp_path / "bot.db"
+    async with talking(store=store) as talk:
+        tried = sending(talk, Unknown("timeout"))
+        assert await talk.say("hi") == []
+        assert len(tried) == 1
+        assert (await talk.runtime.store.counts())["outbox.unknown"] == 1
+    async with talking(store=store) as talk:
+        assert await talk.heard() == []
+
+
+async def test_an_adapter_that_breaks_its_promise_counts_as_unknown() -> None:
+    async with talking() as talk:
+
+        async def fail(message: Outgoing) -> Outcome:
+            raise OSError("cable")
+
+        talk.adapter.send = fail  # type: ignore[method-assign]
+        await talk.say("hi")
+        assert (await talk.runtime.store.counts())["outbox.unknown"] == 1
+
+
+async def test_what_surely_was_not_delivered_is_tried_again_in_order() -> None:
+    async with talking() as talk:
+        tried = sending(talk, Failed("away", 0.01), Failed("away", 0.01))
+        await talk.runtime.receive(event("one", 1))
+        await talk.runtime.receive(event("two", 2))
+        assert await talk.heard() == ["one", "two"] and len(tried) == 4
+
+
+async def test_a_platform_that_stays_away_is_given_up() -> None:
+    async with talking(config={"delivery": {"give_up": 0.05, "typing_speed": 0}}) as talk:
+        talk.adapter.accounts = ()  # type: ignore[assignment]
+        sending(talk)
+        assert await talk.say("hi") == []
+        assert (await talk.runtime.store.counts())["outbox.failed"] == 1
+
+
+async def test_an_unfinished_answer_is_given_after_a_restart_once(tmp_path: Path) -> None:
+    store, engine = tmp_path / "bot.db", BlockingEngine()
+    config = {"operation": {"drain": 0}}
+    async with talking(engines={"robin": engine}, config=config, store=store) as talk:
+        await talk.runtime.receive(event("hi", 1))
+        await engine.until_asked()
+    engine.go.set()
+    for heard in (["hi"], []):
+        async with talking(store=store) as talk:
+            assert await talk.heard() == heard
+            history = await talk.runtime.store.history(talk.session(), 5)
+            assert [one.user for one in history] == ["hi"]
+
+
+async def test_stopping_drains(tmp_path: Path) -> None:
+    engine = BlockingEngine()
+    async with talking(engines={"robin": engine}) as talk:
+        await talk.runtime.receive(event("hi", 1))
+        await engine.until_asked()
+        threading.Timer(0.1, engine.go.set).start()
+    assert [one.text for one in talk.adapter.sent] == ["Let me think."]
+
+
+async def test_groups_and_private_chats_never_mix() -> None:
+    engine = ScriptedEngine()
+    async with talking(engines={"robin": engine}) as talk:
+        await talk.say("private secret")
+        await talk.say("group A secret", chat="A", kind="group", mention=True)
+        await talk.say("hello", chat="B", kind="group", mention=True)
+        assert engine.prompts[-1] == [Message("user", "hello")]
+        await talk.say("hello", chat="A", kind="group", mention=True)
+        assert "private" not in str(engine.prompts[-1])
+
+
+async def test_the_prompt_is_trimmed_and_the_store_is_not() -> None:
+    engine = ScriptedEngine()
+    config = {"sessions": {"rounds": 2}, "limits": {"per_user": 99}}
+    async with talking(engines={"robin": engine}, config=config) as talk:
+        for number in range(6):
+            await talk.say(f"m{number}")
+        assert [message.text for message in engine.prompts[-1]] == ["m3", "m3", "m4", "m4", "m5"]
+        assert (await talk.runtime.store.counts())["turns"] == 12
+
+
+async def test_a_locked_database_never_loses_a_finished_reply(tmp_path: Path) -> None:
+    store = tmp_path / "bot.db"
+    engine = BlockingEngine()
+    async with talking(engines={"robin": engine}, store=store) as talk:
+        await talk.runtime.receive(event("hi", 1))
+        await engine.until_asked()
+        holder = sqlite3.connect(store, check_same_thread=False)
+        holder.execute("BEGIN IMMEDIATE")
+        engine.go.set()
+        threading.Timer(0.3, holder.rollback).start()
+        assert await talk.heard() == ["Let me think."]
+        holder.close()
+
+
+async def test_memory_does_not_grow_with_the_chats_seen() -> None:
+    config = {"limits": {"per_user": 10**6, "overall": 10**6}}
+    async with talking(config=config) as talk:
+
+        async def visit(numbers: Sequence[int]) -> int:
+            await asyncio.gather(
+                *(talk.runtime.receive(event("hi", 1, f"chat {number}")) for number in numbers)
+            )
+            await talk.runtime.idle()
+            talk.adapter.sent.clear()
+            gc.collect()
+            return len(gc.get_objects())
+
+        before = await visit(range(300))
+        assert await visit(range(300, 900)) - before < 2500  # one tuple a person in the window
+        assert len(talk.runtime._sessions) == 0 and not talk.runtime._pipeline._thoughts
+
+
+async def test_too_much_is_refused_in_its_voice_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with talking(config={"limits": {"per_user": 2}}) as talk:
+        for number in range(5):
+            await talk.say(f"m{number}")
+        heard = await talk.heard()
+        assert heard[:2] == ["m0", "m1"] and heard[2].startswith("One moment") and len(heard) == 3
+        assert (await talk.runtime.store.counts())["inbox.refused"] == 3
+
+
+async def test_a_full_session_refuses_and_loses_nothing_that_waits() -> None:
+    engine = BlockingEngine()
+    config = {"sessions": {"queue": 2}}
+    async with talking(engines={"robin": engine}, config=config) as talk:
+        await talk.runtime.receive(event("m0", 0))
+        await engine.until_asked()
+        for number in range(1, 6):
+            await talk.runtime.receive(event(f"m{number}", number))
+        engine.go.set()
+        heard = await talk.heard()
+        assert len([text for text in heard if text == "Let me think."]) == 3
+        assert len([text for text in heard if text.startswith("One moment")]) == 1
+
+
+async def test_long_replies_are_said_in_parts_at_sentence_ends() -> None:
+    reply = "First a sentence. " * 3 + "Then the last one."
+    engines = {"robin": ScriptedEngine(reply)}
+    config = {"delivery": {"part": 40, "typing_speed": 0}}
+    async with talking(engines=engines, config=config) as talk:
+        parts = await talk.say("hi", chat="g", kind="group", mention=True)
+        assert len(parts) > 1 and " ".join(parts) == reply
+        assert all(part.endswith(".") for part in parts)
+        first, *others = talk.adapter.sent
+        assert first.reply_to and not any(one.reply_to for one in others)
+
+
+async def test_a_pause_as_long_as_typing_takes() -> None:
+    engines = {"robin": ScriptedEngine("A sentence of words. Another one of words.")}
+    config = {"delivery": {"part": 25, "typing_speed": 100}}
+    async with talking(engines=engines, config=config) as talk:
+        began = asyncio.get_running_loop().time()
+        assert len(await talk.say("hi")) == 2
+        assert asyncio.get_running_loop().time() - began > 0.2
+
+
+@pytest.mark.parametrize("text", ["half \ud83d of a pair", "nul \x00 in it", "🙂" * 50])
+async def test_any_text_is_stored_and_answered(text: str) -> None:
+    async with talking() as talk:
+        (reply,) = await talk.say(text)
+        assert reply == text.replace("\ud83d", "\ufffd")
+
+
+async def test_a_chat_that_moves_goes_on(tmp_path: Path) -> None:
+    engine = ScriptedEngine()
+    async with talking(engines={"robin": engine}) as talk:
+        await talk.say("before", chat="old")
+        await talk.runtime.move_chat(ACCOUNT, "old", "new")
+        await talk.say("after", chat="new")
+        assert [message.text for message in engine.prompts[-1]] == ["before", "before", "after"]
+
+
+async def test_denied_chats_and_talk_of_others_leave_no_trace() -> None:
+    async with talking(config={"chats": {"deny": ["loopback:bad"]}}) as talk:
+        assert await talk.say("hi", chat="bad") == []
+        assert await talk.say("not for you", chat="g", kind="group") == []
+        assert await talk.runtime.store.counts() == {"turns": 0}
+
+
+class Drafts:
+    """Makes the loopback show replies while they grow."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.shown: list[Outgoing] = []
+        talk.adapter.capabilities = Capabilities(can_draft=True)  # type: ignore[misc]
+        talk.adapter.draft = self.draft  # type: ignore[method-assign]
+
+    async def draft(self, message: Outgoing) -> None:
+        self.shown.append(message)
+
+
+async def test_a_reply_is_shown_while_it_grows_and_ended_by_the_same_id() -> None:
+    engine = BlockingEngine()
+    engine.go.set()
+    async with talking(engines={"robin": engine}) as talk:
+        drafts = Drafts(talk)
+        assert await talk.say("hi") == ["Let me think."]
+        assert [one.text for one in drafts.shown] == ["Let me", "Let me think."]
+        assert {one.id for one in drafts.shown} == {talk.adapter.sent[0].id}
+
+
+async def test_a_reply_cut_off_while_shown_is_not_said_again(tmp_path: Path) -> None:
+    store, engine = tmp_path / "bot.db", BlockingEngine()
+    config = {"operation": {"drain": 0}}
+    async with talking(engines={"robin": engine}, config=config, store=store) as talk:
+        drafts = Drafts(talk)
+        await talk.runtime.receive(event("hi", 1))
+        while not drafts.shown:
+            await asyncio.sleep(0.01)
+    engine.go.set()
+    async with talking(store=store) as talk:
+        assert await talk.heard() == []
+        assert (await talk.runtime.store.counts())["outbox.unknown"] == 1
+
+
+async def test_typing_is_shown_while_it_thinks() -> None:
+    engine = BlockingEngine()
+    async with talking(engines={"robin": engine}) as talk:
+        typed: list[Any] = []
+
+        async def show(*where: Any) -> None:
+            typed.append(where)
+
+        talk.adapter.capabilities = Capabilities(can_type=True)  # type: ignore[misc]
+        talk.adapter.show_typing = show  # type: ignore[method-assign]
+        await talk.runtime.receive(event("hi", 1))
+        await engine.until_asked()
+        await asyncio.sleep(0.01)
+        engine.go.set()
+        await talk.heard()
+        assert typed == [(ACCOUNT, Chat("home", "private"))]
+
+
+async def test_an_adapter_that_fails_is_run_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bot.supervision.FIRST_RETRY", 0.01)
+    ran: list[int] = []
+
+    def failing(run: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        async def wrapped(self: Any) -> None:
+            ran.append(1)
+            if len(ran) < 3:
+                raise OSError("cable")
+            await run(self)
+
+        return wrapped
+
+    from bot.testing import Loopback
+
+    monkeypatch.setattr(Loopback, "run", failing(Loopback.run))
+    async with talking() as talk:
+        await asyncio.sleep(0.1)
+        assert await talk.say("hi") == ["hi"] and len(ran) == 3
+    assert "is run again" in caplog.text
+
+
+async def test_lines_of_the_log_carry_the_number_and_no_text() -> None:
+    from bot.logs import Lines, correlated
+
+    record = logging.LogRecord("bot", logging.INFO, "", 0, "sent", (), None)
+    with correlated(17):
+        assert "#17 sent" in Lines().format(record)
+    assert "#" not in Lines().format(record)
+
+
+async def test_words_of_people_are_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="bot")
+    async with talking() as talk:
+        await talk.say("a very private matter")
+    assert "private matter" not in caplog.text

@@ -1,0 +1,241 @@
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.errors import StoreError
+from bot.event import Account, Chat, Event, Failed, Outgoing, Sender, Sent, SessionKey, Unknown
+from bot.store import Accepted, Answer, Store
+
+pytestmark = pytest.mark.anyio
+
+ACCOUNT = Account("telegram", "7")
+CHAT = Chat("c", "group")
+
+
+def event(number: int, chat: str = "c", text: str = "hi") -> Event:
+    return Event(ACCOUNT, Chat(chat, "group"), Sender("42"), str(number), text, 0.0)
+
+
+def outgoing(text: str) -> Outgoing:
+    return Outgoing("", ACCOUNT, CHAT, text)
+
+
+async def accepted(store: Store, number: int, chat: str = "c") -> Accepted:
+    one = event(number, chat)
+    found = await store.accept(one, SessionKey.of(one))
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = Store(tmp_path / "bot.db")
+    yield opened
+    opened.close()
+
+
+async def answered(store: Store, number: int, question: str, reply: str) -> list[Outgoing]:
+    one = await accepted(store, number)
+    return await store.settle(Answer([one], (question, reply), messages=[outgoing(reply)]))
+
+
+async def test_an_event_is_taken_once(store: Store) -> None:
+    one = event(1)
+    results = await asyncio.gather(*(store.accept(one, SessionKey.of(one)) for _ in range(20)))
+    assert len([result for result in results if result is not None]) == 1
+    assert await store.accept(event(1, "other"), SessionKey.of(event(1, "other"))) is not None
+
+
+async def test_what_waits_is_there_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    one, two = await accepted(store, 1), await accepted(store, 2)
+    await store.settle(Answer([one], ("q", "a"), messages=[outgoing("a")]))
+    store.close()
+    store = Store(tmp_path / "bot.db")
+    assert await store.waiting() == [two]
+    ((key, message),) = await store.unsent()
+    assert (str(key), message.text) == ("telegram:7:c", "a")
+    store.close()
+
+
+async def test_a_message_being_sent_is_unknown_and_not_sent_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    (message,) = await answered(store, 1, "q", "a")
+    await store.sending(message)
+    store.close()  # as if it were killed here
+    store = Store(tmp_path / "bot.db")
+    assert await store.unsent() == []
+    assert (await store.counts())["outbox.unknown"] == 1
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Sent("9"), "sent"),
+        (Unknown("timeout"), "unknown"),
+        (Failed("blocked"), "failed"),
+        (Failed("away", retry_after=1.0), "pending"),
+    ],
+)
+async def test_an_outcome_is_a_state(
+    store: Store, outcome: Sent | Unknown | Failed, state: str
+) -> None:
+    (message,) = await answered(store, 1, "q", "a")
+    await store.sending(message)
+    await store.sent(message, outcome)
+    assert (await store.counts())[f"outbox.{state}"] == 1
+
+
+async def test_ids_of_messages_never_come_again(store: Store, tmp_path: Path) -> None:
+    (message,) = await answered(store, 1, "q", "a")
+    with sqlite3.connect(tmp_path / "bot.db") as connection:
+        connection.execute("DELETE FROM outbox")
+    (later,) = await answered(store, 2, "q", "a")
+    assert int(later.id) > int(message.id)
+
+
+async def test_undo_and_reset_hide_and_delete_nothing(store: Store) -> None:
+    key = SessionKey.of(event(1))
+    for number in range(1, 5):
+        await answered(store, number, f"q{number}", f"a{number}")
+    history = await store.history(key, 10)
+    assert [one.user for one in history] == ["q1", "q2", "q3", "q4"]
+    await store.settle(Answer([await accepted(store, 5)], undone=history[1].id))
+    assert [one.user for one in await store.history(key, 2)] == ["q3", "q4"]
+    assert [one.user for one in await store.history(key, 3)] == ["q1", "q3", "q4"]
+    await store.settle(Answer([await accepted(store, 6)], ("q6", "a6"), reset=True))
+    assert [one.user for one in await store.history(key, 10)] == ["q6"]
+    assert (await store.counts())["turns"] == 10
+
+
+async def test_a_reply_that_was_begun_is_not_answered_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    one = await accepted(store, 1)
+    await store.begin([one], outgoing(""))
+    store.close()  # as if it were killed here
+    store = Store(tmp_path / "bot.db")
+    assert await store.waiting() == [] and await store.unsent() == []
+    store.close()
+
+
+async def test_a_reply_that_was_begun_is_finished_with_the_same_id(store: Store) -> None:
+    one = await accepted(store, 1)
+    begun = await store.begin([one], outgoing(""))
+    answer = Answer([one], ("q", "a b"), messages=[outgoing("a"), outgoing("b")])
+    first, second = await store.finish(answer, begun)
+    assert first == replace(begun, text="a") and second.text == "b"
+    assert [one.assistant for one in await store.history(one.session, 5)] == ["a b"]
+
+
+async def test_a_chat_that_moves_takes_everything_along(store: Store) -> None:
+    await answered(store, 1, "q", "a")
+    waits = await accepted(store, 2)
+    other = await accepted(store, 3, "cc")
+    await store.settle(Answer([await accepted(store, 4)], persona="dory"))
+    for _ in range(2):
+        await store.move_chat(ACCOUNT, "c", "new")
+    key = SessionKey("telegram", "7", "new")
+    assert [one.user for one in await store.history(key, 5)] == ["q"]
+    assert [one.session for one in await store.waiting()] == [key, other.session]
+    assert (await store.waiting())[0].id == waits.id
+    assert await store.personas() == {key: "dory"}
+    ((session, message),) = await store.unsent()
+    assert session == key and message.chat.id == "new"
+
+
+async def test_a_locked_moment_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    store = Store(path)
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")
+    asyncio.get_running_loop().call_later(0.3, holder.rollback)
+    assert await accepted(store, 1)
+    store.close()
+    holder.close()
+
+
+async def test_a_database_locked_for_good_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    store = Store(path, patience=0.0)
+    store._transaction._db.conn.execute("PRAGMA busy_timeout = 10")
+    holder = sqlite3.connect(path)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        await accepted(store, 1)
+    holder.rollback()
+    assert await accepted(store, 1), "it is usable again"
+    holder.close()
+    store.close()
+
+
+async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    pages = store._transaction._db.conn.execute("PRAGMA page_count").fetchone()[0]
+    store._transaction._db.conn.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StoreError, match="full") as raised:
+        for number in range(100):
+            long = event(number, text="x" * 2000)
+            await store.accept(long, SessionKey.of(long))
+    assert "room" in str(raised.value)
+    assert len(await store.waiting()) < 100
+    store.close()
+
+
+async def test_a_closed_store_says_so_and_has_written_all_it_took(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    late = asyncio.create_task(accepted(store, 1))
+    await asyncio.sleep(0)
+    store.close()
+    assert (await late).id == 1
+    with pytest.raises(StoreError, match="closed"):
+        await store.counts()
+    store.close()
+
+
+async def test_a_read_only_database_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    store._transaction._db.conn.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="readonly") as raised:
+        await accepted(store, 1)
+    assert "writable" in str(raised.value) and "bot.db" in str(raised.value)
+    store.close()
+
+
+@pytest.mark.parametrize("content", [b"this is no database, not at all" * 40])
+def test_another_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bot.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"bot\.db.*not a database"):
+        Store(path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="unable to open"):
+        Store(tmp_path / "none" / "bot.db")
+
+
+async def test_work_that_fails_takes_back_only_itself(store: Store) -> None:
+    async def fail() -> None:
+        def work(db: object) -> None:
+            db.conn.execute("DELETE FROM inbox")  # type: ignore[attr-defined]
+            raise LookupError("mine")
+
+        await store._transaction(work)
+
+    await accepted(store, 1)
+    results = await asyncio.gather(fail(), accepted(store, 2), return_exceptions=True)
+    assert isinstance(results[0], LookupError)
+    assert [one.event.message_id for one in await store.waiting()] == ["1", "2"]
+
+
+async def test_plugins_keep_apart_what_they_keep(store: Store) -> None:
+    await store.put("a", "s", "k", "1")
+    await store.put("b", "s", "k", "2")
+    assert await store.get("a", "s", "k") == "1" and await store.items("b", "s") == {"k": "2"}
+    await store.put("a", "s", "k", None)
+    assert await store.get("a", "s", "k") is None and await store.get("b", "s", "k") == "2"
