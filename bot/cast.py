@@ -9,6 +9,7 @@ from random import choice
 from bot.config import BotConfig, PersonaConfig
 from bot.engine import Engine
 from bot.event import SessionKey
+from trainer.checkpoint import RUN_FILE
 from trainer.language import say
 from trainer.persona import Persona, load_persona
 
@@ -23,11 +24,13 @@ class Player:
         name: its name in ``renshe.yaml``.
         engine: what answers; it knows the persona.
         tired: lines to say when it is asked too much.
+        made_of: what it was loaded from; the same again need not be loaded again.
     """
 
     name: str
     engine: Engine
     tired: tuple[str, ...] = ()
+    made_of: tuple[PersonaConfig, str] | None = None
 
     @property
     def persona(self) -> Persona:
@@ -59,7 +62,12 @@ class Cast:
 
     def __init__(self, players: Mapping[str, Player]) -> None:
         self._players = dict(players)
-        self._chosen: dict[str, str] = {}
+        self._chosen: dict[SessionKey, str] = {}
+
+    @property
+    def players(self) -> Mapping[str, Player]:
+        """Everyone by name."""
+        return self._players
 
     @property
     def personas(self) -> Mapping[str, Persona]:
@@ -68,22 +76,22 @@ class Cast:
 
     def of(self, session: SessionKey) -> Player:
         """Return who answers in a session; the default where the chosen one is gone."""
-        name = self._chosen.get(str(session.whole_chat), "")
+        name = self._chosen.get(session.whole_chat, "")
         return self._players.get(name) or next(iter(self._players.values()))
 
-    def remember(self, chosen: Mapping[str, str]) -> None:
+    def remember(self, chosen: Mapping[SessionKey, str]) -> None:
         """Take over who was chosen in an earlier run, by the key of the chat."""
         self._chosen.update(chosen)
 
     def choose(self, session: SessionKey, name: str) -> None:
         """Note that a chat has another player, once the store has it."""
-        self._chosen[str(session.whole_chat)] = name
+        self._chosen[session.whole_chat] = name
 
     def move(self, old: SessionKey, new: SessionKey) -> None:
         """Give a chat's player to the chat that it became."""
-        name = self._chosen.pop(str(old.whole_chat), None)
+        name = self._chosen.pop(old.whole_chat, None)
         if name is not None:
-            self._chosen[str(new.whole_chat)] = name
+            self._chosen[new.whole_chat] = name
 
     def replace(self, players: Mapping[str, Player]) -> list[Engine]:
         """Take other players; returns the engines that are not needed any more."""
@@ -99,18 +107,36 @@ class Cast:
 
 
 def load_players(
-    config: BotConfig, report: Report = lambda _stage, _done: None
+    config: BotConfig,
+    former: Mapping[str, Player] | None = None,
+    report: Report = lambda _stage, _done: None,
 ) -> dict[str, Player]:
     """Load every persona's engine.
+
+    Args:
+        config: which.
+        former: players of before; those whose checkpoint is the same still are kept.
+        report: told of the progress.
 
     Raises:
         RensheError: a persona file, a checkpoint, a base or a key is missing or wrong.
     """
     players = {}
     for name, entry in config.personas.items():
+        before, made_of = (former or {}).get(name), _made_of(entry)
+        if before is not None and made_of is not None and before.made_of == made_of:
+            players[name] = before
+            continue
         report(say(zh=f"准备 {name}", en=f"getting {name} ready"), 0.0)
-        players[name] = Player(name, _engine(entry, report), entry.tired)
+        players[name] = Player(name, _engine(entry, report), entry.tired, made_of)
     return players
+
+
+def _made_of(entry: PersonaConfig) -> tuple[PersonaConfig, str] | None:
+    """Return what a tuned engine depends on; none for others, which are loaded in no time."""
+    if entry.tuned is None or not (index := entry.tuned.run / RUN_FILE).is_file():
+        return None
+    return entry, index.read_text("utf-8")
 
 
 def _engine(entry: PersonaConfig, report: Report) -> Engine:

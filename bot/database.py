@@ -135,13 +135,15 @@ class Transactions:
         self._db.conn.execute("BEGIN IMMEDIATE")
         for job in batch:
             job.error = None
+            self._db.conn.execute("SAVEPOINT job")
             try:
-                with self._db.atomic():
-                    job.result = job.work(self._db)
+                job.result = job.work(self._db)
             except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
                 raise
             except Exception as error:
                 job.error = error
+                self._db.conn.execute("ROLLBACK TO job")
+            self._db.conn.execute("RELEASE job")
         self._db.conn.execute("COMMIT")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 ChatKind: TypeAlias = Literal["private", "group"]
 Role: TypeAlias = Literal["owner", "admin", "member"]
@@ -238,4 +238,5 @@ class SessionKey:
         parts = [self.platform, self.self_id, self.chat]
         parts += [f"t{self.thread}"] if self.thread is not None else []
         parts += [f"u{self.user}"] if self.user is not None else []
-        return ":".join(quote(part, safe="@-_.") for part in parts)
+        # By hand: five of these a message, and urllib's quote takes ten times as long.
+        return ":".join(part.replace("%", "%25").replace(":", "%3A") for part in parts)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from bot.cast import Player
 from bot.event import Event, Outgoing, Reply, SessionKey
-from bot.store import Accepted, Answer, Round, Store
+from bot.store import Accepted, Answer, Store
+from bot.turns import Round
 from trainer.persona import Persona
 
 
@@ -41,7 +43,7 @@ class Handling:
     is_reset: bool = False
     switched: str | None = None
 
-    @property
+    @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
         text = "\n".join(accepted.event.text for accepted in self.events)
@@ -101,5 +103,5 @@ class Handling:
         )
 
     def forget_changes(self) -> None:
-        """Drop what a plugin began before it failed."""
+        """Drop what was begun before something failed: a retry without an answer undoes nothing."""
         self.undone, self.is_reset, self.switched, self.question = None, False, None, None

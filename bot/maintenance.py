@@ -28,7 +28,7 @@ def check_database(path: Path) -> dict[str, int]:
     Raises:
         StoreError: it is missing or damaged.
     """
-    with _opened(path) as db:
+    with opened(path) as db:
         found = db.conn.execute("PRAGMA integrity_check").fetchone()[0]
         if found != "ok":
             raise store_error(path, sqlite3.DatabaseError(f"malformed: {found}"))
@@ -45,7 +45,7 @@ def export_user(path: Path, user: str) -> Iterator[dict[str, Any]]:
     Raises:
         StoreError: it is missing or damaged.
     """
-    with _opened(path) as db:
+    with opened(path) as db:
         for table in _OF_A_USER:
             for row in db.query(f"SELECT * FROM {table} WHERE user = ? ORDER BY id", [user]):
                 yield {"table": table, **row}
@@ -58,7 +58,7 @@ def forget_user(path: Path, user: str) -> int:
 
     What still waits for its answer goes too, so a running bot may answer one more time.
     """
-    with _opened(path) as db, db.atomic():
+    with opened(path) as db, db.atomic():
         counts = [
             db.conn.execute(f"DELETE FROM {table} WHERE user = ?", [user]).rowcount
             for table in _OF_A_USER
@@ -70,7 +70,7 @@ def forget_user(path: Path, user: str) -> int:
 def prune_database(path: Path, days: int) -> int:
     """Delete what was received and sent more than ``days`` ago and is done with."""
     before = time.time() - days * DAY
-    with _opened(path) as db, db.atomic():
+    with opened(path) as db, db.atomic():
         done = db.conn.execute(
             "DELETE FROM inbox WHERE created < ? AND state <> 'accepted'", [before]
         ).rowcount
@@ -94,7 +94,7 @@ def back_up(path: Path, to: Path) -> None:
             code="file-exists",
         )
     making = to.with_name(f".{to.name}.{os.getpid()}")
-    with _opened(path) as db:
+    with opened(path) as db:
         try:
             copy = sqlite3.connect(making)
             db.conn.backup(copy)
@@ -107,8 +107,12 @@ def back_up(path: Path, to: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Database]:
-    """Open a database that is there; what SQLite says of it meanwhile becomes a sentence."""
+def opened(path: Path) -> Iterator[Database]:
+    """Open a database that is there; what SQLite says of it meanwhile becomes a sentence.
+
+    Raises:
+        StoreError: it is missing or damaged.
+    """
     if not path.is_file():
         raise StoreError(
             say(zh="没有这个数据库", en="there is no such database"),

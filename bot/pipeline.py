@@ -29,8 +29,9 @@ from bot.metrics import Metrics
 from bot.plugin import Arguments, Permission, Problem, Prompt, Said, Session
 from bot.plugin_host import PluginHost
 from bot.plugin_loader import Handler
-from bot.store import Accepted, Store, messages_of
+from bot.store import Accepted, Store
 from bot.triggers import is_meant
+from bot.turns import messages_of
 from trainer.chat import Message
 from trainer.language import say
 
@@ -175,13 +176,16 @@ class Pipeline:
                 text = await self._reply(handling, prompt, draft)
         except Interrupted:
             log.info("the reply was given up on demand")
+            handling.forget_changes()
             handling.replies += [Reply(draft.text)] if draft.begun else []
             return draft.begun
         except Exception as error:  # an engine may raise anything; the chat gets an excuse
             await self._note(error)
+            handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
             return draft.begun
         if not text:
+            handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
             return draft.begun
         said = Said(prompt.question, text)

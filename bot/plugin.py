@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NewType, Protocol, TypeVar
 
 from bot.event import Event, Outcome, Outgoing, Reply, SessionKey
-from bot.store import Round, Store
+from bot.store import Store
 from bot.strict import Strict
+from bot.turns import Round
 from trainer.persona import Persona
 
 __all__ = [

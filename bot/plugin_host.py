@@ -12,26 +12,21 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from bot.config import Plugins
-from bot.errors import PluginError
 from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
-from bot.plugin_loader import Handler, Plugin, Source, find_plugins, read_plugin
+from bot.plugin_loader import Handler, Plugin, find_plugins
+from bot.plugin_set import Find, read_plugins
+from bot.schedule import sleep_until
 from bot.store import Store
 from trainer.errors import Fault
 from trainer.language import say
 from trainer.strict_yaml import Document
 
 log = logging.getLogger(__name__)
-
-Find = Callable[[Path | None], list[Source]]
-
-NAP = 30.0
-"""Most seconds between two looks at the wall clock, which may be set at any time."""
 
 
 @dataclass
@@ -151,6 +146,12 @@ class PluginHost:
         return {name: place.disabled for name, place in self._places.items()}
 
     @property
+    def files(self) -> Mapping[str, str]:
+        """The name of each plugin that is a file, by its path."""
+        origins = {name: place.plugin.source.origin for name, place in self._places.items()}
+        return {str(path): name for name, path in origins.items() if isinstance(path, Path)}
+
+    @property
     def commands(self) -> Sequence[Command]:
         """Every command that there is now."""
         return [
@@ -247,89 +248,8 @@ class PluginHost:
             if handler.mark.kind == "every":
                 await asyncio.sleep(handler.mark.seconds)
             else:
-                await _sleep_until(*handler.mark.at)
+                await sleep_until(*handler.mark.at)
             await self.call(handler, {})
-
-
-def read_plugins(
-    settings: Plugins, document: Document | None, find: Find = find_plugins
-) -> tuple[list[Plugin], list[Fault]]:
-    """Read every plugin that is not disabled; one that is wrong becomes faults."""
-    faults: list[Fault] = []
-    try:
-        sources = find(settings.folder)
-    except PluginError as error:
-        faults += error.faults
-        sources = find(None)
-    plugins: list[Plugin] = []
-    for source in sources:
-        if source.name in settings.disabled:
-            continue
-        try:
-            plugin = read_plugin(source, _settings_of(source.name, document))
-            _refuse_clash(plugin, plugins)
-            plugins.append(plugin)
-        except PluginError as error:
-            faults += error.faults
-    return plugins, [*faults, *_unknown(settings, sources, document)]
-
-
-def _settings_of(name: str, document: Document | None) -> Document | None:
-    node = document.node("plugins", "settings", name) if document is not None else None
-    return None if node is None or document is None else Document(document.path, node)
-
-
-def _refuse_clash(plugin: Plugin, others: Sequence[Plugin]) -> None:
-    """Refuse a second plugin of a name, or with a command that another has."""
-    for other in others:
-        names, taken = _commands_of(plugin), _commands_of(other)
-        if other.name != plugin.name and not names & taken:
-            continue
-        what = ", ".join(sorted(names & taken)) or plugin.name
-        raise PluginError(
-            say(
-                zh=f"插件 {plugin.name} 的 {what} 和插件 {other.name} 重了",
-                en=f"plugin {plugin.name}: {what} is taken by plugin {other.name}",
-            ),
-            path=_path(plugin.source),
-            fix=say(
-                zh=f"改个名，或者写 plugins.disabled: [{other.name}]",
-                en=f"rename it, or set plugins.disabled: [{other.name}]",
-            ),
-            code="plugin-clash",
-        )
-
-
-def _commands_of(plugin: Plugin) -> set[str]:
-    return {name.casefold() for handler in plugin.handlers for name in handler.mark.names}
-
-
-def _path(source: Source) -> Path | None:
-    return source.origin if isinstance(source.origin, Path) else None
-
-
-def _unknown(
-    settings: Plugins, sources: Sequence[Source], document: Document | None
-) -> list[Fault]:
-    """Find names of plugins in ``renshe.yaml`` that there are not."""
-    known = [source.name for source in sources]
-    faults = []
-    for name in [*settings.settings, *settings.disabled]:
-        if name in known:
-            continue
-        near = get_close_matches(name, known, n=1)
-        place = document.key_place("plugins", "settings", name) if document else None
-        faults.append(
-            Fault(
-                say(zh=f"没有插件 {name}", en=f"there is no plugin {name}"),
-                document.path if document else None,
-                place.line if place else 0,
-                place.column if place else 0,
-                say(zh="有这些：", en="there are: ") + ", ".join(near or known),
-                "no-plugin",
-            )
-        )
-    return faults
 
 
 async def _run(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
@@ -337,22 +257,3 @@ async def _run(function: Callable[..., Any], arguments: Mapping[str, Any]) -> An
     if inspect.iscoroutinefunction(function):
         return await function(**arguments)
     return await asyncio.to_thread(function, **arguments)
-
-
-async def _sleep_until(hour: int, minute: int) -> None:
-    """Sleep until the wall clock next shows a time; in naps, since it may be set meanwhile."""
-    last = datetime.now().astimezone()
-    while True:
-        await asyncio.sleep(min(NAP, _seconds_until(last, hour, minute)))
-        now = datetime.now().astimezone()
-        if last < now and last + timedelta(seconds=_seconds_until(last, hour, minute)) <= now:
-            return
-        last = now
-
-
-def _seconds_until(now: datetime, hour: int, minute: int) -> float:
-    """Return how long it is until the clock shows a time; more than 0, at most a day."""
-    then = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    if then <= now:
-        then += timedelta(days=1)
-    return (then - now).total_seconds()

@@ -10,37 +10,36 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from bot.adapter import Adapter
 from bot.adapters import make_adapter
 from bot.cast import Cast, Player, load_players
 from bot.config import BotConfig
 from bot.delivery import Delivery
+from bot.engine import Engine
 from bot.engine.pool import EnginePool
-from bot.errors import AdapterError, PluginError
+from bot.errors import PluginError
 from bot.event import Account, Chat, Event, Outcome, Outgoing, Reply, SessionKey
 from bot.limits import RateLimit
 from bot.metrics import Metrics
 from bot.pipeline import Pipeline
 from bot.plugin import Command, Permission
-from bot.plugin_host import Find, PluginHost
+from bot.plugin_host import PluginHost
 from bot.plugin_loader import find_plugins
+from bot.plugin_set import Find
 from bot.session import Sessions
 from bot.store import Accepted, Store
+from bot.supervision import receive_all
 from bot.text import well_formed
 from bot.triggers import talks_in
+from bot.watchdog import Watchdog
 from trainer.errors import Fault
 from trainer.persona import Persona
 from trainer.strict_yaml import Document
 
 log = logging.getLogger(__name__)
 
-FIRST_RETRY, LONGEST_RETRY = 1.0, 60.0
-"""Seconds until an adapter that failed is run again; doubled each time."""
-
-STOP = 5.0
-"""Seconds for an adapter to end what it is receiving."""
+Load = Callable[[BotConfig, Mapping[str, Player]], Mapping[str, Player]]
 
 RESTART = ("store", "adapters", "limits", "sessions", "delivery", "operation")
 """Settings that count from the next start."""
@@ -56,6 +55,7 @@ class Runtime:
         players: who answers.
         adapters: where it is; by default those of ``config``.
         find: finds its plugins; by default wherever there are any.
+        load: loads other players when it is reloaded, given those of before.
 
     Attributes:
         faults: what is wrong with plugins that could not be loaded.
@@ -69,11 +69,13 @@ class Runtime:
         players: Mapping[str, Player],
         adapters: Callable[[Runtime], Sequence[Adapter]] | None = None,
         find: Find = find_plugins,
+        load: Load = load_players,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
         self.store = store
         self._cast = Cast(players)
+        self._load = load
         self._limit = RateLimit(config.limits)
         self._pool = EnginePool(config.limits.replies, config.limits.deadline)
         failed = self.metrics.plugin_failures
@@ -101,6 +103,7 @@ class Runtime:
         )
         self.metrics.watch_sessions(lambda: len(self._sessions))
         self.faults: list[Fault] = []
+        self._retired: list[Engine] = []
         self._stopping = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------
@@ -116,12 +119,14 @@ class Runtime:
             StoreError: the database cannot be used.
         """
         drain = 0.0
+        watchdog = Watchdog(lambda: self.plugins.files)
         try:
             await self._start()
             ready()
             drain = self.config.operation.drain
-            await self._receive_all()
+            await receive_all(self.adapters, self._stopping)
         finally:
+            watchdog.close()
             await self._end(drain)
 
     async def idle(self) -> None:
@@ -144,42 +149,6 @@ class Runtime:
             await adapter.start()
         self.plugins.start()
 
-    async def _receive_all(self) -> None:
-        """Run every adapter until it has nothing more to receive, or all are to stop."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        running = {asyncio.create_task(self._supervise(one)) for one in self.adapters}
-        everything: set[asyncio.Task[Any]] = {stopping, *running}
-        try:
-            while running and not stopping.done():
-                done, _ = await asyncio.wait(
-                    {stopping, *running}, return_when=asyncio.FIRST_COMPLETED
-                )
-                for task in done & running:
-                    task.result()
-                running -= done
-            for adapter in self.adapters:
-                await adapter.stop()
-            if running:
-                await asyncio.wait(running, timeout=STOP)
-        finally:
-            for task in everything:
-                task.cancel()
-            await asyncio.gather(*everything, return_exceptions=True)
-
-    async def _supervise(self, adapter: Adapter) -> None:
-        """Run an adapter; again if it fails, since the others' chats go on meanwhile."""
-        pause = FIRST_RETRY
-        while not self._stopping.is_set():
-            try:
-                await adapter.run()
-                return
-            except AdapterError:
-                raise
-            except Exception:  # whatever it is, it must not take the other platforms down
-                log.exception("%s failed, it is run again in %g s", adapter.platform, pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_RETRY)
-
     async def _end(self, drain: float) -> None:
         whole = await self._sessions.drain(drain)
         if not whole:
@@ -187,6 +156,8 @@ class Runtime:
         await self.plugins.close()
         self._pool.close()
         self._cast.stop()
+        for engine in self._retired:
+            engine.stop()
         for adapter in self.adapters:
             await adapter.close()
         self.store.close()
@@ -201,10 +172,8 @@ class Runtime:
         Raises:
             RensheError: a persona cannot be loaded; then nothing was changed.
         """
-        if config.personas != self.config.personas:
-            players = await asyncio.to_thread(load_players, config)
-            for engine in self._cast.replace(players):
-                engine.stop()
+        players = await asyncio.to_thread(self._load, config, self._cast.players)
+        self._retire(self._cast.replace(players))
         for name in RESTART:
             if getattr(config, name) != getattr(self.config, name):
                 log.warning("%s: the change counts from the next start", name)
@@ -212,6 +181,13 @@ class Runtime:
         self.config = config.model_copy(update=kept)
         self._pipeline.configure(self.config)
         self._tell_faults(self.plugins.reload(config.plugins, document))
+
+    def _retire(self, engines: Sequence[Engine]) -> None:
+        """Stop engines once no reply of theirs can be under way any more."""
+        loop = asyncio.get_running_loop()
+        for engine in engines:
+            self._retired.append(engine)
+            loop.call_later(self.config.limits.deadline, engine.stop)
 
     # --- the adapters' inlet ------------------------------------------------------------------
 

@@ -18,14 +18,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter
 from sqlite_utils import Database
 
 from bot.database import PATIENCE, Transactions
 from bot.event import Account, ChatKind, Event, Failed, Outcome, Outgoing, Sent, SessionKey
-from trainer.chat import Message
+from bot.turns import Round, Turn, read_rounds, write_turns
 
 InboxState = Literal["accepted", "done", "refused"]
 
@@ -37,15 +37,6 @@ class Accepted:
     id: int
     session: SessionKey
     event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """A question and its answer."""
-
-    id: int
-    user: str
-    assistant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,26 +172,24 @@ class Store:
 
     async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
         """Return the messages that were never begun to be sent, oldest first."""
-        sql = "SELECT session, message FROM outbox WHERE state = 'pending' ORDER BY id"
+        sql = "SELECT id, session, message FROM outbox WHERE state = 'pending' ORDER BY id"
         rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
         return [
-            (SessionKey.parse(session), self._messages.validate_json(message))
-            for session, message in rows
+            (SessionKey.parse(session), self._read_message(id, message))
+            for id, session, message in rows
         ]
 
     # --- sessions and chats ----------------------------------------------------------------------
 
     async def history(self, session: SessionKey, rounds: int) -> list[Round]:
         """Return the latest whole rounds since the last reset that were not taken back."""
-        rows = await self._transaction(
-            lambda db: db.conn.execute(_HISTORY, (str(session), str(session), rounds)).fetchall()
-        )
-        return [Round(*row) for row in reversed(rows)]
+        return await self._transaction(lambda db: read_rounds(db, session, rounds))
 
-    async def personas(self) -> dict[str, str]:
+    async def personas(self) -> dict[SessionKey, str]:
         """Return the personas that were chosen, by the key of the chat."""
         sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
-        return dict(await self._transaction(lambda db: db.conn.execute(sql).fetchall()))
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        return {SessionKey.parse(key): persona for key, persona in rows}
 
     async def chat_kind(self, session: SessionKey) -> ChatKind | None:
         """Return whether a chat is private or a group; None if the bot was never in it."""
@@ -250,6 +239,9 @@ class Store:
     def _dump(self, event: Event) -> str:
         return self._events.dump_json(event).decode()
 
+    def _read_message(self, id: int, text: str) -> Outgoing:
+        return replace(self._messages.validate_json(text), id=str(id))
+
     def _dump_message(self, message: Outgoing) -> str:
         return self._messages.dump_json(message).decode()
 
@@ -268,12 +260,8 @@ class Store:
         state: str = "pending",
     ) -> Outgoing:
         """Insert a message; its id is that of the row."""
-        row = (session, round, user, state, "", time.time())
-        id = db.conn.execute(_INSERT_MESSAGE, row).lastrowid
-        numbered = replace(message, id=str(id))
-        dumped = self._dump_message(numbered)
-        db.conn.execute("UPDATE outbox SET message = ? WHERE id = ?", (dumped, id))
-        return numbered
+        row = (session, round, user, state, self._dump_message(message), time.time())
+        return replace(message, id=str(db.conn.execute(_INSERT_MESSAGE, row).lastrowid))
 
     async def _set_outcome(
         self, message: Outgoing, state: str, message_id: str, reason: str
@@ -308,20 +296,6 @@ _INSERT_EVENT = (
 _INSERT_MESSAGE = (
     "INSERT INTO outbox (session, round, user, state, message, created) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_INSERT_TURN = (
-    "INSERT INTO turns (session, round, user, kind, text, created) VALUES (?, ?, ?, ?, ?, ?)"
-)
-_HISTORY = """
-    SELECT asked.round, asked.text, said.text FROM turns asked
-    JOIN turns said ON said.session = asked.session AND said.round = asked.round
-        AND said.kind = 'assistant'
-    WHERE asked.session = ? AND asked.kind = 'user' AND asked.id > (
-        SELECT coalesce(max(id), 0) FROM turns WHERE session = ? AND kind = 'reset')
-    AND NOT EXISTS (
-        SELECT 1 FROM turns undone WHERE undone.session = asked.session
-        AND undone.round = asked.round AND undone.kind = 'undo')
-    ORDER BY asked.id DESC LIMIT ?
-"""
 _REKEY = "{0} = ? || substr({0}, ?) WHERE {0} = ? OR substr({0}, 1, ?) = ?"
 
 
@@ -335,15 +309,6 @@ def count_rows(db: Database) -> dict[str, int]:
     return {**counts, "turns": int(turns.fetchone()[0])}
 
 
-def messages_of(rounds: Sequence[Round]) -> list[Message]:
-    """Return rounds as an engine takes them."""
-    return [
-        message
-        for one in rounds
-        for message in (Message("user", one.user), Message("assistant", one.assistant))
-    ]
-
-
 def _mark(db: Database, events: Sequence[Accepted], state: InboxState) -> None:
     rows = [(state, accepted.id) for accepted in events]
     db.conn.executemany("UPDATE inbox SET state = ? WHERE id = ?", rows)
@@ -351,20 +316,15 @@ def _mark(db: Database, events: Sequence[Accepted], state: InboxState) -> None:
 
 def _write_turns(db: Database, answer: Answer) -> None:
     last = answer.events[-1]
-    session, user, now = str(last.session), last.event.user, time.time()
-    turns: list[tuple[int, str, str]] = []
+    turns: list[Turn] = []
     if answer.undone is not None:
-        turns.append((answer.undone, "undo", ""))
+        turns.append(Turn(answer.undone, "undo"))
     if answer.reset:
-        turns.append((last.id, "reset", ""))
+        turns.append(Turn(last.id, "reset"))
     if answer.round is not None:
-        turns += [(last.id, "user", answer.round[0]), (last.id, "assistant", answer.round[1])]
-    rows: list[tuple[Any, ...]] = [
-        (session, round, user, kind, text, now) for round, kind, text in turns
-    ]
-    db.conn.executemany(_INSERT_TURN, rows)
+        user, assistant = answer.round
+        turns += [Turn(last.id, "user", user), Turn(last.id, "assistant", assistant)]
+    write_turns(db, last.session, last.event.user, turns)
     if answer.persona is not None:
-        db.conn.execute(
-            "UPDATE chats SET persona = ? WHERE key = ?",
-            (answer.persona, str(last.session.whole_chat)),
-        )
+        row = (answer.persona, str(last.session.whole_chat))
+        db.conn.execute("UPDATE chats SET persona = ? WHERE key = ?", row)

@@ -205,6 +205,7 @@ async def talking(
             {name: Player(name, engine) for name, engine in engines.items()},
             adapters=lambda _runtime: [adapter],
             find=lambda _folder: sources,
+            load=lambda _config, former: former,
         )
         async with _running(runtime):
             if faults := runtime.faults:

@@ -2,8 +2,9 @@
 
 Two things decide how fast a small machine trains: padding computes nothing, so examples
 are packed into one sequence instead; and history is read for the sake of one reply, so
-the examples that share a history share its tokens. Such a sequence is a tree: a trunk
-that all see, and a branch for each example that no other sees.
+the examples that share a history share its tokens. Such a sequence is a row of trees: a
+trunk, which is a history, and a branch for each example that follows it. No branch sees
+another, and none another's trunk.
 
 Everything is a function of the examples, the settings and the number of the epoch,
 never of what ran before: that is what lets a resumed run go on to the same weights.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -26,14 +27,14 @@ from trainer.language import say
 
 @dataclass(frozen=True)
 class Batch:
-    """Sequences, each a tree: what its examples share is the trunk, each has a branch.
+    """Sequences of trees: first all the trunks, then all the branches.
 
     Attributes:
         ids: ``[batch, length]``.
         real: ``[batch, length]`` bool, false on padding.
         targets: ``[batch, length]``, :data:`trainer.chat.IGNORE` where there is no loss.
         where: ``[batch, length]`` positions behind the prefix, negative on a history.
-        branches: ``[batch, length]``, 0 on the trunk.
+        pieces: ``[batch, 2, length]``, see :func:`trainer.prefix.attention_mask`.
         history: the trunks' columns: so many first ones hold nothing else.
     """
 
@@ -41,7 +42,7 @@ class Batch:
     real: Tensor
     targets: Tensor
     where: Tensor
-    branches: Tensor
+    pieces: Tensor
     history: int
 
 
@@ -49,61 +50,80 @@ def collate(rows: Sequence[Encoded], device: torch.device) -> Batch:
     """Pack ``rows`` into as few sequences as their room allows, sharing their histories.
 
     Args:
-        rows: encoded examples.
+        rows: encoded examples; those that share a history stand together.
         device: of the tensors.
     """
-    trees: list[_Tree] = []
+    packed = [_Sequence()]
     for row in rows:
-        if not trees or not trees[-1].takes(row):
-            trees.append(_Tree(row))
-        trees[-1].add(row)
+        if not packed[-1].takes(row):
+            packed.append(_Sequence())
+        packed[-1].add(row)
     # Trunks end in the same column, so that they can be read before the branches.
-    trunk = max(tree.trunk for tree in trees)
-    longest = max(len(tree.ids) - tree.trunk for tree in trees)
+    trunk = max(len(sequence.trunks.ids) for sequence in packed)
+    longest = max(len(sequence.branches.ids) for sequence in packed)
 
-    def padded(lists: Sequence[list[int]], filler: int) -> Tensor:
-        filled = [
-            [filler] * (trunk - tree.trunk)
-            + values
-            + [filler] * (longest + tree.trunk - len(values))
-            for tree, values in zip(trees, lists, strict=True)
-        ]
-        return torch.tensor(filled, device=device)
+    def padded(name: str, filler: int) -> Tensor:
+        lines = []
+        for sequence in packed:
+            before, after = getattr(sequence.trunks, name), getattr(sequence.branches, name)
+            left, right = trunk - len(before), longest - len(after)
+            lines.append([filler] * left + before + after + [filler] * right)
+        return torch.tensor(lines, device=device)
 
-    return Batch(
-        padded([tree.ids for tree in trees], 0),
-        padded([[1] * len(tree.ids) for tree in trees], 0).bool(),
-        padded([tree.targets for tree in trees], IGNORE),
-        padded([tree.where for tree in trees], 0),
-        padded([tree.branches for tree in trees], 0),
-        trunk,
-    )
+    pieces = torch.stack([padded("piece", _PADDING), padded("follows", _PADDING)], dim=1)
+    real = pieces[:, 0] != _PADDING
+    ids, targets, where = padded("ids", 0), padded("targets", IGNORE), padded("where", 0)
+    return Batch(ids, real, targets, where, pieces, trunk)
 
 
-class _Tree:
-    """A sequence that grows by one example after the other.
+_PADDING = -1
 
-    The trunk is the history that its first example has; who shares it adds what follows.
-    """
 
-    def __init__(self, first: Encoded) -> None:
-        self.trunk = first.history
-        self.ids = first.ids[: self.trunk]
-        self.targets = [IGNORE] * self.trunk
-        self.where = list(range(-self.trunk, 0))
-        self.branches = [0] * self.trunk
+@dataclass
+class _Tokens:
+    """Tokens side by side, with all that is known of each."""
+
+    ids: list[int] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    where: list[int] = field(default_factory=list)
+    piece: list[int] = field(default_factory=list)
+    follows: list[int] = field(default_factory=list)
+
+    def add(self, ids: list[int], targets: list[int], first: int, piece: int, follows: int) -> None:
+        self.ids += ids
+        self.targets += targets
+        self.where += range(first, first + len(ids))
+        self.piece += [piece] * len(ids)
+        self.follows += [follows] * len(ids)
+
+
+class _Sequence:
+    """A row of trees that grows by one example after the other."""
+
+    def __init__(self) -> None:
+        self.trunks, self.branches = _Tokens(), _Tokens()
+        self._told: list[int] = []
+        self._trunk, self._pieces = 0, 0
 
     def takes(self, row: Encoded) -> bool:
-        fits = len(self.ids) + len(row.ids) - self.trunk <= PACKED
-        shares = row.history == self.trunk and row.ids[: self.trunk] == self.ids[: self.trunk]
-        return fits and shares
+        size = len(self.trunks.ids) + len(self.branches.ids)
+        more = len(row.ids) - (row.history if self._shares(row) else 0)
+        return not size or size + more <= PACKED
 
     def add(self, row: Encoded) -> None:
-        branch = max(self.branches, default=0) + 1
-        self.ids += row.ids[self.trunk :]
-        self.targets += row.targets[self.trunk :]
-        self.where += range(len(row.ids) - self.trunk)
-        self.branches += [branch] * (len(row.ids) - self.trunk)
+        if not self._shares(row):
+            self._told, self._trunk = row.ids[: row.history], self._next()
+            nothing = [IGNORE] * row.history
+            self.trunks.add(self._told, nothing, -row.history, self._trunk, self._trunk)
+        ids, targets = row.ids[row.history :], row.targets[row.history :]
+        self.branches.add(ids, targets, 0, self._next(), self._trunk)
+
+    def _shares(self, row: Encoded) -> bool:
+        return row.history > 0 and row.ids[: row.history] == self._told
+
+    def _next(self) -> int:
+        self._pieces += 1
+        return self._pieces
 
 
 PACKED = 768
@@ -127,15 +147,13 @@ def epoch_batches(
     rows = [each[epoch % len(each)] for each in lessons if each]
     draw.shuffle(rows)
     groups: dict[tuple[int, ...], list[Encoded]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row.ids[: row.history]), []).append(row)
+    for index, row in enumerate(rows):
+        # Without a history nothing is shared: such a row stands anywhere.
+        groups.setdefault(tuple(row.ids[: row.history]) or (-1 - index,), []).append(row)
+    order = list(groups.values())
+    draw.shuffle(order)
     size = config.per_device_train_batch_size
-    chunks = [chunk for group in groups.values() for chunk in _chunks(group, size)]
-    whole = [chunk for chunk in chunks if len(chunk) == size]
-    rest = [row for chunk in chunks if len(chunk) < size for row in chunk]
-    batches = [*whole, *_chunks(rest, size)]
-    draw.shuffle(batches)
-    return batches
+    return list(_chunks([row for group in order for row in group], size))
 
 
 def encode_example(chat: Chat, messages: Sequence[Message], config: TrainConfig) -> list[Encoded]:

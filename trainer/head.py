@@ -115,7 +115,7 @@ def _learnt(
         batch.real,
         prefix,
         where=batch.where,
-        branches=batch.branches,
+        pieces=batch.pieces,
         history=history,
         recompute=recompute,
     )

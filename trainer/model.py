@@ -116,7 +116,7 @@ class Base:
         cache: Any = None,
         *,
         where: Tensor | None = None,
-        branches: Tensor | None = None,
+        pieces: Tensor | None = None,
         history: int = 0,
         recompute: bool = False,
     ) -> Tensor:
@@ -133,7 +133,7 @@ class Base:
             history: so many first columns are history, which no gradient goes through:
                 they are read before the rest, of which the states are returned; without
                 a cache only.
-            branches: see :func:`trainer.prefix.attention_mask`.
+            pieces: see :func:`trainer.prefix.attention_mask`.
             recompute: keep only each layer's input for the backward pass (gradient
                 checkpointing, Chen et al., arXiv 1604.06174); without a cache only.
 
@@ -145,7 +145,7 @@ class Base:
             where = counted(real)
         reads_on = cache is not None
         if cache is None and prefix:
-            said = self._read(ids, real, where, history) if history else None
+            said = self._read(ids, real, where, pieces, history) if history else None
             cache = prefix.read_only_cache(len(ids), self.dtype, said)
             ids = ids[:, history:]
         queries = ids.shape[1]
@@ -157,7 +157,7 @@ class Base:
             length,
             queries,
             where=where,
-            branches=branches,
+            pieces=pieces,
             history=told,
             dtype=self.dtype,
         )
@@ -173,10 +173,19 @@ class Base:
         return states
 
     @torch.no_grad()
-    def _read(self, ids: Tensor, real: Tensor, where: Tensor, history: int) -> DynamicCache:
+    def _read(
+        self, ids: Tensor, real: Tensor, where: Tensor, pieces: Tensor | None, history: int
+    ) -> DynamicCache:
         """Return a cache of the first columns, which do not see the prefix."""
-        cache = DynamicCache()
-        self.hidden(ids[:, :history], real[:, :history], None, cache, where=where[:, :history])
+        cache, first = DynamicCache(), slice(history)
+        self.hidden(
+            ids[:, first],
+            real[:, first],
+            None,
+            cache,
+            where=where[:, first],
+            pieces=None if pieces is None else pieces[:, :, first],
+        )
         return cache
 
     @property

@@ -133,7 +133,7 @@ def attention_mask(
     queries: int,
     *,
     where: Tensor | None = None,
-    branches: Tensor | None = None,
+    pieces: Tensor | None = None,
     history: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor | dict[str, Tensor]:
@@ -141,7 +141,8 @@ def attention_mask(
 
     Every token sees the whole prefix, in every layer and at every length; the real
     tokens before it and itself; in a sliding layer only those less than
-    ``sliding_window`` positions back; and of a tree only the trunk and its own branch.
+    ``sliding_window`` positions back; and of a sequence in pieces only its own and the one
+    that this follows.
     A history does not see the prefix; and where others see more than :data:`HISTORY` tokens
     of it, it is shown to them fainter.
 
@@ -152,7 +153,8 @@ def attention_mask(
         queries: how many of the tokens at the end ask.
         where: ``[batch, length]`` positions behind the prefix; by default real tokens are
             counted.
-        branches: ``[batch, length]``, 0 for the trunk, which all see; by default all are.
+        pieces: ``[batch, 2, length]``, the number of the piece that a token belongs to, and of
+            the one that this follows; by default all is one piece.
         history: tokens at negative positions are what was said before the prefix.
         dtype: of the base.
 
@@ -166,9 +168,9 @@ def attention_mask(
     query = key[length - queries :, None]
     # A padding token sees itself, so that no row is empty (softmax of nothing is NaN).
     causal = ((key <= query) & real[:, None, :]) | (key == query)
-    if branches is not None:
-        own = branches[:, None, :] == branches[:, length - queries :, None]
-        causal = causal & (own | (branches == 0)[:, None, :])
+    if pieces is not None:
+        key_piece, asking = pieces[:, 0, None, :], pieces[:, :, length - queries :, None]
+        causal = causal & ((key_piece == asking[:, 0]) | (key_piece == asking[:, 1]))
     prefix = real.new_ones(batch, queries, prefix_length)
     place = counted(real) if where is None else where
     told = (place < 0) & real

@@ -51,7 +51,7 @@ def run(
     config, document = read_bot_config(file)
     set_up_logging(config.operation.log)
     with reporting() as report:
-        players = load_players(config, report)
+        players = load_players(config, report=report)
 
     async def serve() -> None:
         runtime = Runtime(config, document, Store(config.store), players)

@@ -56,7 +56,7 @@ def check(
     """Print everything that would keep the bot from starting, and what would be left out."""
     require_extra()
     from bot.config import read_bot_config
-    from bot.plugin_host import read_plugins
+    from bot.plugin_set import read_plugins
     from trainer.commands.screen import console, show_faults
 
     config, document = read_bot_config(file)

@@ -128,6 +128,11 @@ class RemoteEngine:
         return self._session
 
     async def _close(self) -> None:
+        """End what is under way, or its readers would wait for a loop that is gone."""
+        requests = asyncio.all_tasks() - {asyncio.current_task()}
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 

@@ -24,6 +24,8 @@ async def test_a_tuned_run_answers_in_a_bot(tmp_path: Path, tiny_base_folder: Pa
     assert main(["train", str(GOOD), *base, *settings, "--out", str(run)]) == 0
     players = load_players(config(muxue={"tuned": {"run": run, "max_new_tokens": 8}}))
     engine = players["muxue"].engine
+    asked = config(muxue={"tuned": {"run": run, "max_new_tokens": 8}})
+    assert load_players(asked, players)["muxue"] is players["muxue"], "loaded once"
     async with talking(engines={"muxue": engine}) as talk:
         (reply,) = await talk.say("你好")
         assert reply, "what it has no words for it excuses"
@@ -35,6 +37,8 @@ def test_each_engine_is_loaded_and_what_is_missing_is_named(tmp_path: Path) -> N
     remote = {"url": "http://127.0.0.1:1/v1", "model": "m", "persona": GOOD}
     players = load_players(config(a={"echo": {"persona": GOOD}}, b={"remote": remote}))
     assert [player.persona.name for player in players.values()] == ["沐雪", "沐雪"]
+    again = load_players(config(a={"echo": {"persona": GOOD}}), players)
+    assert again["a"] is not players["a"], "its persona file may have changed"
     players["b"].engine.stop()
     for wrong in ({"tuned": {"run": tmp_path}}, {"echo": {"persona": tmp_path / "x.yaml"}}):
         with pytest.raises(RensheError, match=str(tmp_path)):

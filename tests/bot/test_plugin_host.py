@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import PluginError
-from bot.plugin_host import _seconds_until
+from bot.schedule import seconds_until
 from bot.testing import ScriptedEngine, talking
 from trainer.errors import RensheError
 
@@ -231,4 +231,4 @@ async def test_an_unknown_command_names_the_nearest(tmp_path: Path) -> None:
 )
 def test_the_next_time_of_day(now: str, seconds: float) -> None:
     hour, minute = map(int, now.split(":"))
-    assert _seconds_until(datetime(2026, 1, 1, hour, minute), 8, 0) == seconds
+    assert seconds_until(datetime(2026, 1, 1, hour, minute), 8, 0) == seconds

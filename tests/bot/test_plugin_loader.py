@@ -6,8 +6,8 @@ import pytest
 
 from bot.config import Plugins
 from bot.errors import PluginError
-from bot.plugin_host import read_plugins
 from bot.plugin_loader import Source, find_plugins, read_plugin
+from bot.plugin_set import read_plugins
 from trainer.strict_yaml import Document, read_document
 
 GOOD = '''"""Says pong.

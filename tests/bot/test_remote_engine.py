@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +97,25 @@ def test_a_reply_nobody_wants_ends_its_request() -> None:
         assert next(replies) == "H"
         replies.close()  # type: ignore[attr-defined]
         assert api.ended.wait(5)
+
+
+def test_stopping_ends_a_reply_under_way() -> None:
+    api = ChatApi(fault="hang")
+    with engine(api) as remote:
+        ended = threading.Event()
+
+        def read() -> None:
+            try:
+                list(remote.stream(HELLO))
+            except Exception:
+                ended.set()
+
+        threading.Thread(target=read, daemon=True).start()
+        while not api.requests:
+            time.sleep(0.01)
+        time.sleep(0.05)
+        remote.stop()
+        assert ended.wait(5)
 
 
 def test_its_settings_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -373,7 +373,7 @@ async def test_typing_is_shown_while_it_thinks() -> None:
 async def test_an_adapter_that_fails_is_run_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("bot.runtime.FIRST_RETRY", 0.01)
+    monkeypatch.setattr("bot.supervision.FIRST_RETRY", 0.01)
     ran: list[int] = []
 
     def failing(run: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -143,7 +143,7 @@ async def test_a_chat_that_moves_takes_everything_along(store: Store) -> None:
     assert [one.user for one in await store.history(key, 5)] == ["q"]
     assert [one.session for one in await store.waiting()] == [key, other.session]
     assert (await store.waiting())[0].id == waits.id
-    assert await store.personas() == {str(key): "dory"}
+    assert await store.personas() == {key: "dory"}
     ((session, message),) = await store.unsent()
     assert session == key and message.chat.id == "new"
 
@@ -183,6 +183,15 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -
             await store.accept(long, SessionKey.of(long))
     assert "room" in str(raised.value)
     assert len(await store.waiting()) < 100
+    store.close()
+
+
+async def test_a_read_only_database_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    store._transaction._db.conn.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match="readonly") as raised:
+        await accepted(store, 1)
+    assert "writable" in str(raised.value) and "bot.db" in str(raised.value)
     store.close()
 
 

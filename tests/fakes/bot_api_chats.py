@@ -23,6 +23,7 @@ class Chat:
         topics: for a forum, the ids of its topics besides General; their roots are messages.
         forbidden: why the bot may not write here any more.
         upgraded_to: the supergroup that this group has become.
+        admins: users that are ``creator`` or ``administrator``; their rights are left out.
     """
 
     id: int
@@ -31,6 +32,7 @@ class Chat:
     topics: set[int] | None = None
     forbidden: str = ""
     upgraded_to: int | None = None
+    admins: dict[int, str] = field(default_factory=dict)
     messages: dict[int, Json] = field(default_factory=dict)
 
     @property

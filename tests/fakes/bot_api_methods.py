@@ -75,6 +75,15 @@ class Methods:
                 return {"status": "member", "user": message["from"]}
         raise bad_request("user not found")
 
+    async def getChatAdministrators(self, params: Params) -> list[Json]:  # noqa: N802
+        chat = self.chats.writable(_integer(params, "chat_id"))
+        if chat.kind == "private":
+            raise bad_request("there are no administrators in the private chat")
+        return [
+            {"status": status, "user": {"id": user, "is_bot": False, "first_name": "x"}}
+            for user, status in chat.admins.items()
+        ]
+
     async def sendMessage(self, params: Params) -> Json:  # noqa: N802
         chat = self.chats.writable(_integer(params, "chat_id"))
         text = checked_text(

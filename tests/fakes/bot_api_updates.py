@@ -101,7 +101,8 @@ class Updates:
         self._confirm(offset)
         if not self._pending and timeout:
             await self._wait(timeout)
-        return list(islice(self._pending.values(), min(max(limit, 1), 100)))
+        wanted = (body for key, body in self._pending.items() if key >= offset)
+        return list(islice(wanted, min(max(limit, 1), 100)))
 
     def set_webhook(self, webhook: Webhook, allowed: list[str] | None) -> None:
         """``setWebhook``."""

@@ -50,3 +50,12 @@ async def test_only_an_admin_resets_a_group(plugins: Path) -> None:
         assert refused == ["Only an admin may use that command."]
         done = await talk.say("/reset", kind="group", chat="g", role="admin")
         assert done == ["All that was said is forgotten."]
+
+
+async def test_a_retry_without_an_answer_takes_nothing_back(plugins: Path) -> None:
+    engine = ScriptedEngine("first", " ", "again")
+    async with talking(plugins / "session.py", engines={"robin": engine}) as talk:
+        await talk.say("a")
+        assert await talk.say("/retry") == ["I lost my words."]
+        await talk.say("b")
+        assert [message.text for message in engine.prompts[-1]] == ["a", "first", "b"]

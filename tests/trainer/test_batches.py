@@ -167,25 +167,25 @@ def test_examples_are_packed_and_share_their_history() -> None:
     rows = [
         Encoded([*history, 7, 8], [IGNORE, IGNORE, 8, 1], 2),
         Encoded([*history, 9], [IGNORE, IGNORE, 1], 2),
+        Encoded([3, 4], [IGNORE, 1]),
+        Encoded([9, 7], [IGNORE, 1], 1),
     ]
     batch = collate(rows, torch.device("cpu"))
-    assert batch.ids.tolist() == [[5, 6, 7, 8, 9]]
-    assert batch.where.tolist() == [[-2, -1, 0, 1, 0]]
-    assert batch.branches.tolist() == [[0, 0, 1, 1, 2]]
-    assert batch.targets.tolist() == [[IGNORE, IGNORE, 8, 1, 1]]
+    assert batch.ids.tolist() == [[5, 6, 9, 7, 8, 9, 3, 4, 7]]
+    assert batch.history == 3
+    assert batch.where.tolist() == [[-2, -1, -1, 0, 1, 0, 0, 1, 0]]
+    piece, follows = batch.pieces[0].tolist()
+    assert piece == [1, 1, 6, 2, 2, 3, 5, 5, 7] and follows == [1, 1, 6, 1, 1, 1, 4, 4, 6]
+    assert batch.targets.tolist() == [[IGNORE] * 3 + [8, 1, 1, IGNORE, 1, 1]]
     assert batch.real.all() and batch.real.dtype == torch.bool
-    assert batch.history == 2
 
 
-def test_examples_of_other_histories_begin_a_sequence_of_their_own() -> None:
-    rows = [Encoded([5, 6, 7], [IGNORE, 7, 1], 1), Encoded([8], [1]), Encoded([9], [1])]
+def test_trunks_end_in_one_column() -> None:
+    rows = [Encoded([1] * 700, [1] * 700, 300), Encoded([5] * 200, [1] * 200, 100)]
     batch = collate(rows, torch.device("cpu"))
-    assert batch.ids.tolist() == [[5, 6, 7], [0, 8, 9]]
-    assert batch.real.tolist() == [[True, True, True], [False, True, True]]
-    assert batch.branches.tolist() == [[0, 1, 1], [0, 1, 2]]
-    assert batch.targets.tolist() == [[IGNORE, 7, 1], [IGNORE, 1, 1]]
-    assert batch.where.tolist() == [[-1, 0, 1], [0, 0, 0]]
-    assert batch.history == 1
+    assert batch.ids.shape == (2, 700) and batch.history == 300
+    assert batch.real[1].tolist() == [False] * 200 + [True] * 200 + [False] * 300
+    assert batch.targets[1].tolist() == [IGNORE] * 300 + [1] * 100 + [IGNORE] * 300
 
 
 def test_a_sequence_is_not_packed_beyond_its_bound() -> None:

@@ -44,9 +44,7 @@ def words(rows: list[Encoded]) -> set[int]:
 
 def states(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:
     cache = base.new_cache(len(batch.ids), prefix)
-    return base.hidden(
-        batch.ids, batch.real, prefix, cache, where=batch.where, branches=batch.branches
-    )
+    return base.hidden(batch.ids, batch.real, prefix, cache, where=batch.where, pieces=batch.pieces)
 
 
 def plain_loss(base: Any, batch: Batch, prefix: Prefix | None) -> Tensor:

@@ -158,7 +158,8 @@ def test_any_architecture_is_planned_for(folder: str, request: pytest.FixtureReq
 
 def side_by_side(ids: Tensor, targets: Tensor) -> Batch:
     real = torch.ones_like(ids).bool()
-    return Batch(ids, real, targets, counted(real), torch.zeros_like(ids), history=0)
+    one = torch.ones_like(ids)
+    return Batch(ids, real, targets, counted(real), torch.stack([one, one], dim=1), history=0)
 
 
 @pytest.mark.parametrize("recompute", [False, True])
@@ -281,8 +282,8 @@ def test_a_card_hours_and_cost(renshe: Renshe) -> None:
     code, out, err = renshe("--bits", "8", "--card", "3060", *options)
     assert code == 0, err
     assert "3060: fits, " in out and "not measured on a card" in out
-    # 100 steps of 4 x 1536 tokens at 1000 a second.
-    assert "at most 0.17 hours, cost 0.34" in out
+    # 100 steps of 8 x 1536 tokens at 1000 a second.
+    assert "at most 0.34 hours, cost 0.68" in out
     assert "0.1 GB: 0." in renshe("--bits", "8", "--card", "0.1 GB")[1]
     assert "cards that hold it: 2080Ti, 3060, T4" in renshe("--device", "cuda")[1]
 
@@ -292,7 +293,7 @@ def test_data_gives_epochs(renshe: Renshe, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((REF / "chatglm2-tiny" / name).read_bytes())
     code, out, err = renshe("--data", GOOD, "--device", "cpu", "--set", "max_steps=10")
     assert code == 0, err
-    assert "the data's largest batch: 1 x " in out and "10 steps, 5.0 epochs, " in out
+    assert "the data's largest batch: 1 x " in out and "10 steps, 10.0 epochs, " in out
 
 
 @pytest.mark.parametrize(

@@ -264,24 +264,28 @@ def test_masks_and_positions_equal_a_count_by_hand(
             assert where[row].tolist() == place
 
 
-def test_branches_of_a_tree_compute_what_each_computes_alone(base: Any) -> None:
-    """History 12, then two questions that do not see each other, at the same positions."""
+def test_the_pieces_of_a_sequence_compute_what_each_computes_alone(base: Any) -> None:
+    """Two histories, and three questions that see one or none of them, and no other question."""
     prefix = text_prefix(base.network, DESCRIPTION)
-    trunk, one, other = some_ids(12), some_ids(5, 1), some_ids(9, 2)
-    ids = torch.tensor([trunk + one + other])
-    where = torch.tensor([[*range(-12, 0), *range(5), *range(9)]])
-    branches = torch.tensor([[0] * 12 + [1] * 5 + [2] * 9])
-    real = torch.ones_like(ids, dtype=torch.bool)
-    cache = base.new_cache(1, prefix)
-    tree = base.hidden(ids, real, prefix, cache, where=where, branches=branches)[0]
-    apart = base.hidden(ids, real, prefix, where=where, branches=branches, history=12)[0]
-    assert close(tree[12:], apart)
-    for branch, start in ((one, 12), (other, 17)):
-        alone = torch.tensor([trunk + branch])
-        known = torch.ones_like(alone, dtype=torch.bool)
-        place = counted(known) - 12
-        expected = base.hidden(alone, known, prefix, where=place, history=12)[0]
-        assert close(tree[start : start + len(branch)], expected)
+    told = {1: some_ids(12), 2: some_ids(7, 5), 0: []}
+    asked = [(3, 1, some_ids(5, 1)), (4, 2, some_ids(9, 2)), (5, 1, some_ids(4, 3)), (6, 0, [7, 9])]
+    ids = [*told[1], *told[2], *(id for _, _, row in asked for id in row)]
+    where = [*range(-12, 0), *range(-7, 0), *(n for _, _, row in asked for n in range(len(row)))]
+    piece = [1] * 12 + [2] * 7 + [number for number, _, row in asked for _ in row]
+    follows = [1] * 12 + [2] * 7 + [after for _, after, row in asked for _ in row]
+    real = torch.ones(1, len(ids)).bool()
+    options = {"where": torch.tensor([where]), "pieces": torch.tensor([[piece, follows]])}
+    whole = base.hidden(torch.tensor([ids]), real, prefix, base.new_cache(1, prefix), **options)[0]
+    apart = base.hidden(torch.tensor([ids]), real, prefix, history=19, **options)[0]
+    assert close(whole[19:], apart)
+    start = 19
+    for _, after, row in asked:
+        alone = torch.tensor([told[after] + row])
+        known, size = torch.ones_like(alone).bool(), len(told[after])
+        place = counted(known) - size
+        expected = base.hidden(alone, known, prefix, where=place, history=size)[0]
+        assert close(whole[start : start + len(row)], expected)
+        start += len(row)
 
 
 # --- a history, before the prefix -------------------------------------------------------------

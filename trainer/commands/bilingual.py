@@ -139,7 +139,7 @@ def _explained(param: Any) -> str:
     text = param.help or ""
     if param.required:
         return text + say(zh="（必填）", en=" Required.")
-    if param.default in (None, False) or param.is_flag:
+    if param.default in (None, False) or getattr(param, "is_flag", False):
         return str(text)
     return text + say(zh=f"（默认 {param.default}）", en=f" Default: {param.default}.")
 

@@ -1,7 +1,8 @@
-"""Telegram through the Bot API: what arrives, in order of the path.
+"""Telegram through the Bot API.
 
-``polling`` or ``webhook`` fetch raw updates → ``incoming`` makes events of them → the bot
-commits them, and only then are they confirmed; ``sending`` says what the bot answers.
-All calls go through ``client``, where a failure becomes one of five kinds and loses the
-token; ``line`` says when the connection fails and when it recovers.
+In: ``polling`` or ``webhook`` gets raw updates → ``incoming`` makes events of them, ``roles``
+adds who is an administrator → the bot commits them, and only then are they confirmed.
+Out: ``sending`` says what the bot answers, by the calls of ``calls``. All calls go through
+``client``, where a failure tells whether it may have had its effect, and loses the token;
+``line`` says when the connection fails and when it recovers.
 """

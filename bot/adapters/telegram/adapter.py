@@ -19,6 +19,7 @@ from bot.adapters.telegram.config import TelegramConfig
 from bot.adapters.telegram.incoming import PLATFORM, Me, Move, read_update
 from bot.adapters.telegram.line import Line, unless
 from bot.adapters.telegram.polling import Polling
+from bot.adapters.telegram.roles import Roles
 from bot.adapters.telegram.sending import LONGEST_MESSAGE, Pace, Sending
 from bot.adapters.telegram.webhook import Webhook
 from bot.errors import AdapterError, StoreError
@@ -37,6 +38,7 @@ class Timing:
     Attributes:
         poll: that the server waits for an update.
         answer: until an answer is given up, beyond that.
+        role: that an event waits for its sender's role at most.
         watch: between two looks at a webhook.
         backoff: after failures to receive.
         pace: of what is sent.
@@ -44,6 +46,7 @@ class Timing:
 
     poll: int = 30
     answer: int = 30
+    role: float = 1.0
     watch: float = 60.0
     backoff: BackoffConfig = field(
         default_factory=lambda: BackoffConfig(min_delay=1, max_delay=30, factor=2, jitter=0.1)
@@ -80,12 +83,6 @@ class Telegram:
     def links(self) -> Sequence[Link]:
         return (self._line.link,)
 
-    @property
-    def webhook_port(self) -> int:
-        """Where its webhook listens; 0 without one."""
-        source = self._parts.source if self._parts else None
-        return source.port if isinstance(source, Webhook) else 0
-
     async def start(self) -> None:
         self._parts = self._assembled(_token(self._config))
         if isinstance(self._parts.source, Webhook):
@@ -116,6 +113,7 @@ class Telegram:
         if isinstance(self._parts.source, Webhook):
             await self._parts.source.close()
         await self._parts.sending.close()
+        await self._parts.roles.close()
         await self._parts.client.close()
 
     async def send(self, message: Outgoing) -> Outcome:
@@ -135,14 +133,14 @@ class Telegram:
 
     def _assembled(self, token: str) -> _Parts:
         config, timing = self._config, self._timing
-        client = Client(token, config.api_url, timing.answer)
+        client = Client(token, config.api_url, timing.answer, config.proxy)
         sending = Sending(client, self._move_chat, timing.pace)
         source: Polling | Webhook
         if config.webhook:
             source = Webhook(config.webhook, client, self._line, self._take, timing.watch)
         else:
             source = Polling(client, self._line, self._take, timing.poll)
-        return _Parts(client, sending, source)
+        return _Parts(client, sending, source, Roles(client, timing.role))
 
     async def _introduce(self, client: Client) -> None:
         """Learn who the bot is: without its name no mention is known."""
@@ -163,7 +161,7 @@ class Telegram:
             log.warning(say(zh=f"看不懂更新 {number}，跳过", en=f"skipping odd update {number}"))
             return
         if isinstance(meant, Event):
-            await self._inlet.receive(meant)
+            await self._inlet.receive(await self._started.roles.complete(meant))
         elif isinstance(meant, Move):
             await self._inlet.move_chat(self._me.account, meant.old, meant.new)
 
@@ -182,6 +180,7 @@ class _Parts:
     client: Client
     sending: Sending
     source: Polling | Webhook
+    roles: Roles
 
     @property
     def account(self) -> Account:

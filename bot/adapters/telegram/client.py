@@ -26,6 +26,7 @@ from aiogram.exceptions import (
 )
 from aiogram.methods import TelegramMethod
 from aiohttp import ClientConnectorError, ConnectionTimeoutError
+from aiohttp_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError
 
 Result = TypeVar("Result")
 
@@ -77,11 +78,12 @@ class Client:
         token: the bot's token, of the right form.
         api_url: address of the server.
         timeout: seconds until an answer is given up.
+        proxy: address of a proxy to go through.
     """
 
-    def __init__(self, token: str, api_url: str, timeout: int) -> None:
+    def __init__(self, token: str, api_url: str, timeout: int, proxy: str | None = None) -> None:
         server = TelegramAPIServer.from_base(api_url)
-        self._bot = Bot(token, session=AiohttpSession(api=server))
+        self._bot = Bot(token, session=AiohttpSession(proxy, api=server))
         self._timeout = timeout
 
     @property
@@ -132,6 +134,8 @@ def _kind(error: Exception, reason: str) -> CallError:
             return BadTokenError(reason)
         case TelegramConflictError():
             return ConflictError(reason)
+        case ProxyError() | ProxyConnectionError():
+            return NoConnectionError(reason)
         case TelegramNetworkError() if not isinstance(error, TelegramEntityTooLarge):
             return _without_answer(error, reason)
         case TelegramAPIError() if not isinstance(error, TelegramServerError):
@@ -142,6 +146,5 @@ def _kind(error: Exception, reason: str) -> CallError:
 
 def _without_answer(error: TelegramNetworkError, reason: str) -> CallError:
     """Tell a connection that was never made from one that broke."""
-    if isinstance(error.__cause__, ClientConnectorError | ConnectionTimeoutError):
-        return NoConnectionError(reason)
-    return UnclearError(reason)
+    before = ClientConnectorError | ConnectionTimeoutError | ProxyTimeoutError
+    return (NoConnectionError if isinstance(error.__cause__, before) else UnclearError)(reason)

@@ -35,6 +35,8 @@ class TelegramConfig(Strict):
     """File with the bot's token, readable by its owner only."""
     api_url: str = Field(PUBLIC_SERVER, pattern=r"^https?://")
     """The Bot API server; another one is for those who run their own."""
+    proxy: str | None = Field(None, pattern=r"^(http|socks4|socks5)://[^@/]+$")
+    """Proxy to reach the server through: ``socks5://127.0.0.1:1080``; one without a password."""
     webhook: WebhookConfig | None = None
     """Where Telegram delivers updates; left out, they are fetched by long polling."""
 

@@ -33,6 +33,7 @@ class Line:
         self.name = name
         self._backoff = Backoff(backoff)
         self._up, self._detail = False, say(zh="还没有连上", en="not connected yet")
+        self._told: set[str] = set()
 
     @property
     def link(self) -> Link:
@@ -50,18 +51,20 @@ class Line:
                 )
             )
         self._up, self._detail = True, ""
+        self._told.clear()
         self._backoff.reset()
 
     def fails(self, reason: str) -> float:
         """Note that it failed; returns the seconds to wait."""
-        if reason != self._detail:
+        if reason not in self._told:
             log.warning(
                 say(
-                    zh=f"{self.name} 连不上，会一直重试：{reason}",
-                    en=f"{self.name} fails and is tried again and again: {reason}",
+                    zh=f"{self.name} 收不了消息，会一直重试：{reason}",
+                    en=f"{self.name} cannot receive and is tried again and again: {reason}",
                 )
             )
         self._up, self._detail = False, reason
+        self._told.add(reason)
         return max(0.0, next(self._backoff))
 
 

@@ -57,11 +57,6 @@ class Webhook:
         self._runner: web.AppRunner | None = None
         self._was_probed = False
 
-    @property
-    def port(self) -> int:
-        """Where it listens, once it is open."""
-        return int(self._runner.addresses[0][1]) if self._runner else 0
-
     async def open(self) -> None:
         """Listen.
 
@@ -83,7 +78,9 @@ class Webhook:
         is_set = False
         while not stopped.is_set():
             try:
-                is_set = await self._keep(is_set)
+                if not (is_set and await self._is_kept()):
+                    await self._set()
+                is_set = True
                 self._line.works()
                 delay = self._watch
             except CallError as error:
@@ -96,27 +93,26 @@ class Webhook:
         if self._runner:
             await self._runner.cleanup()
 
-    async def _keep(self, is_set: bool) -> bool:
-        """Set the webhook, and again if somebody else has set it since.
+    async def _set(self) -> None:
+        """Have updates delivered here, one connection at a time."""
+        call = SetWebhook(
+            url=self._config.url,
+            secret_token=self._secret,
+            allowed_updates=ALLOWED_UPDATES,
+            max_connections=1,
+        )
+        await self._client.call(call)
+
+    async def _is_kept(self) -> bool:
+        """Tell whether the webhook is still ours; somebody may have set another one.
 
         Raises:
-            CallError: that failed, or Telegram cannot deliver.
+            CallError: that is not known, or Telegram cannot deliver.
         """
-        if is_set:
-            now = await self._client.call(GetWebhookInfo())
-            if now.url == self._config.url:
-                if now.pending_update_count and now.last_error_message:
-                    raise RefusedError(now.last_error_message)
-                return True
-        await self._client.call(
-            SetWebhook(
-                url=self._config.url,
-                secret_token=self._secret,
-                allowed_updates=ALLOWED_UPDATES,
-                max_connections=1,
-            )
-        )
-        return True
+        now = await self._client.call(GetWebhookInfo())
+        if now.url == self._config.url and now.pending_update_count and now.last_error_message:
+            raise RefusedError(now.last_error_message)
+        return now.url == self._config.url
 
     async def _handle(self, request: web.Request) -> web.Response:
         given = request.headers.get(SECRET_HEADER, "").encode("utf-8", "surrogateescape")

@@ -1,6 +1,7 @@
 """The real adapter on a real socket, against the fake Bot API server."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -18,6 +19,7 @@ from tests.fakes.bot_api import TOKEN, BotApi
 TIMING = Timing(
     poll=20,
     answer=1,
+    role=0.3,
     watch=0.05,
     backoff=BackoffConfig(min_delay=0.02, max_delay=0.1, factor=1.5, jitter=0.001),
     pace=Pace(draft=0.05, edit=0.05, reconnect=0.5),
@@ -91,12 +93,13 @@ def settings(api: BotApi, **more: Any) -> TelegramConfig:
 
 @asynccontextmanager
 async def running(
-    api: BotApi, inbox: Inbox, *, webhook: bool = False, timing: Timing = TIMING
+    api: BotApi, inbox: Inbox, *, webhook: bool = False, timing: Timing = TIMING, **more: Any
 ) -> AsyncIterator[Telegram]:
-    """The adapter from start to close; a webhook is set to the port it has taken."""
-    at = WebhookConfig(url=f"http://127.0.0.1:{free_port()}/hook") if webhook else None
-    port = int(at.url.split(":")[2].split("/")[0]) if at else 0
-    config = settings(api, webhook=at.model_copy(update={"port": port}) if at else None)
+    """The adapter from start to close."""
+    if webhook:
+        port = free_port()
+        more["webhook"] = WebhookConfig(url=f"http://127.0.0.1:{port}/hook", port=port)
+    config = settings(api, **more)
     adapter = Telegram(config, inbox, timing)
     await adapter.start()
     run = asyncio.create_task(adapter.run())
@@ -109,8 +112,6 @@ async def running(
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

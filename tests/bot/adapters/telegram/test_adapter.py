@@ -12,7 +12,7 @@ from bot.adapters import make_adapter
 from bot.adapters.telegram.adapter import Telegram
 from bot.adapters.telegram.config import TelegramConfig
 from bot.errors import AdapterError, BotConfigError
-from bot.event import Chat, Failed, Unknown
+from bot.event import Chat, Failed, Sent, Unknown
 from tests.bot.adapters.telegram.conftest import (
     ME,
     TIMING,
@@ -23,6 +23,7 @@ from tests.bot.adapters.telegram.conftest import (
     until,
 )
 from tests.fakes.bot_api import TOKEN, BotApi, Fault
+from tests.fakes.http_proxy import http_proxy
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +94,27 @@ async def test_without_privacy_mode_nothing_is_warned_of(
     async with running(api, inbox) as adapter:
         await until(lambda: adapter.links[0].up)
     assert "/setprivacy" not in logged()
+
+
+async def test_it_goes_through_a_proxy(api: BotApi, inbox: Inbox) -> None:
+    ann = api.chats.private(501)
+    async with http_proxy() as proxy, running(api, inbox, proxy=proxy.address) as adapter:
+        assert isinstance(await adapter.send(outgoing(PRIVATE, "在")), Sent)
+        assert api.sent(ann) == ["在"]
+        await until(lambda: adapter.links[0].up)
+        assert set(proxy.targets) == {api.address.removeprefix("http://")}
+
+
+async def test_a_proxy_that_refuses_is_no_connection(api: BotApi, inbox: Inbox) -> None:
+    async with http_proxy() as proxy:
+        proxy.is_refusing = True
+        async with running(api, inbox, proxy=proxy.address) as adapter:
+            refused = await adapter.send(outgoing(PRIVATE, "在"))
+    async with running(api, inbox, proxy="http://127.0.0.1:1") as adapter:
+        absent = await adapter.send(outgoing(PRIVATE, "在"))
+    for outcome in (refused, absent):
+        assert isinstance(outcome, Failed) and outcome.retry_after
+    assert not api.calls
 
 
 class _Everything(logging.Handler):
@@ -171,6 +193,7 @@ def everything(error: BaseException) -> str:
         ({"token_env": "A", "token_file": "b"}, "exactly one of token_env and token_file"),
         ({"token_env": "A", "token": "1:x"}, "Extra inputs"),
         ({"token_env": "A", "api_url": "ftp://x"}, "api_url"),
+        ({"token_env": "A", "proxy": "socks5://me:secret@127.0.0.1:1080"}, "proxy"),
         ({"token_env": "A", "webhook": {"url": "http://x.org/t"}}, "https on the ports 443"),
         ({"token_env": "A", "webhook": {"url": "https://x.org:8081/t"}}, "https on the ports 443"),
     ],

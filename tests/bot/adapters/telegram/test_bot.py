@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,11 +43,9 @@ class Growing(ScriptedEngine):
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         said = ""
         for word in range(20):
-            self.gone.wait(0.02)
+            time.sleep(0.02)
             said += f"{word} "
             yield said
-
-    gone = threading.Event()
 
 
 @asynccontextmanager

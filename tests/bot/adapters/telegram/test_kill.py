@@ -1,17 +1,23 @@
 """kill -9 of a real process, before and after its commit: nothing is lost or taken twice."""
 
 import asyncio
+import sqlite3
 import sys
-from contextlib import suppress
+from collections import Counter
+from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from bot.store import Store
 from tests.bot.adapters.telegram.conftest import free_port, until
 from tests.fakes.bot_api import BotApi
+from tests.fakes.bot_api_chats import Chat
 
 pytestmark = pytest.mark.anyio
+
+Moments = tuple[tuple[str, list[str]], ...]
 
 
 async def start(api: BotApi, database: Path, *more: str) -> asyncio.subprocess.Process:
@@ -34,14 +40,18 @@ async def texts(database: Path) -> list[str]:
         store.close()
 
 
-@pytest.mark.parametrize("webhook", [False, True], ids=["polling", "webhook"])
-async def test_killed_around_the_commit(api: BotApi, tmp_path: Path, webhook: bool) -> None:
-    port = [str(free_port())] if webhook else []
+POLLING = (("before", []), ("after", ["a"]))
+WEBHOOK = (("after", ["a"]),)  # each moment is a process more, and takes seconds
+
+
+@pytest.mark.parametrize("moments", [POLLING, WEBHOOK], ids=["polling", "webhook"])
+async def test_killed_around_the_commit(api: BotApi, tmp_path: Path, moments: Moments) -> None:
+    port = [str(free_port())] if moments is WEBHOOK else []
     database = tmp_path / "bot.db"
     ann = api.chats.private(501)
     api.say(ann, "a")
     api.say(ann, "b")
-    for moment, kept in (("before", []), ("after", ["a"])):
+    for moment, kept in moments:
         process = await start(api, database, moment, *port)
         assert process.stdout
         assert (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip() == moment
@@ -52,3 +62,58 @@ async def test_killed_around_the_commit(api: BotApi, tmp_path: Path, webhook: bo
     await until(lambda: not api.updates.pending, 60)
     await kill(process)
     assert await texts(database) == ["a", "b"]
+
+
+SETTINGS = """
+store: bot.db
+personas: {{echo: {{echo: {{persona: {persona}}}}}}}
+adapters: {{telegram: [{{token_env: TELEGRAM_TOKEN, api_url: {address}}}]}}
+limits: {{per_user: 1000, overall: 10000}}
+delivery: {{typing_speed: 0}}
+"""
+PERSONA = Path(__file__).parents[4] / "personas" / "muxue.yaml"
+
+
+async def run(folder: Path) -> asyncio.subprocess.Process:
+    command = [sys.executable, "-m", "bot.cli", "run", str(folder / "renshe.yaml")]
+    return await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+
+
+def unknown(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as db:
+        return int(db.execute("SELECT count(*) FROM outbox WHERE state = 'unknown'").fetchone()[0])
+
+
+async def test_renshe_run_is_killed_again_and_again(api: BotApi, tmp_path: Path) -> None:
+    """Each message is answered once, in order, but for those whose fate is unknown."""
+    settings = SETTINGS.format(persona=PERSONA, address=api.address)
+    (tmp_path / "renshe.yaml").write_text(settings, "utf-8")
+    chance = Random(7)
+    chats = [api.chats.private(500 + index) for index in range(4)]
+    asked: dict[int, list[str]] = {chat.id: [] for chat in chats}
+    for _ in range(2):
+        process = await run(tmp_path)
+        await until(lambda: api.updates.is_polled, 60)
+        ask(api, chats, asked, 20)
+        await until(lambda: any(api.sent(chat) for chat in chats), 20)
+        await asyncio.sleep(chance.uniform(0, 0.15))
+        await kill(process)
+    process = await run(tmp_path)
+    left = unknown(tmp_path / "bot.db")
+    await until(lambda: sum(len(api.sent(chat)) for chat in chats) + left >= 40, 60)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+    for chat in chats:
+        answers = api.sent(chat)
+        assert not [text for text, times in Counter(answers).items() if times > 1]
+        assert answers == [text for text in asked[chat.id] if text in answers]
+    assert sum(len(api.sent(chat)) for chat in chats) >= 40 - unknown(tmp_path / "bot.db")
+
+
+def ask(api: BotApi, chats: list[Chat], asked: dict[int, list[str]], count: int) -> None:
+    for index in range(count):
+        chat = chats[index % len(chats)]
+        asked[chat.id].append(f"{chat.id}-{len(asked[chat.id])}")
+        api.say(chat, asked[chat.id][-1])
