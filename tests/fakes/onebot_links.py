@@ -40,7 +40,8 @@ async def _answer(account: QQ, ws: Socket, frame: str) -> None:
     try:
         response = await account.act(call.get("action"), call.get("params") or {})
     except DroppedError:
-        await ws.close(code=1011)
+        # Whoever reads the connection ends with it, and with the reader this task does.
+        await asyncio.shield(ws.close(code=1011))
         return
     except GarbageError:
         await ws.send_str("<html>bad gateway</html>")

@@ -115,4 +115,5 @@ class Reverse:
             reason = str(error)
         finally:
             self._sockets.discard(socket)
-        _log.warning(say(zh=f"{name} 断开了：{reason}", en=f"{name} is gone: {reason}"))
+        if not self._hub.stopped.is_set():  # else it was we who ended it
+            _log.warning(say(zh=f"{name} 断开了：{reason}", en=f"{name} is gone: {reason}"))

@@ -118,6 +118,7 @@ async def test_a_send_that_breaks_is_unknown(qq: QQ, inbox: Inbox) -> None:
     async with Server(qq) as server, running(inbox, **settings(server)) as bot:
         qq.moods.append("drop")
         assert isinstance(await bot.send(outgoing("一次")), Unknown)
+        await eventually(lambda: server.attempts == 2)
         await eventually(lambda: bot.links[0].up and bot.accounts)
         assert isinstance(await bot.send(outgoing("两次")), Sent)
         assert [said.text for said in qq.said] == ["一次", "两次"]

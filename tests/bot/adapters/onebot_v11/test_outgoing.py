@@ -1,11 +1,13 @@
 """What is said: never a code, never twice."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.event import Failed, Sent, Unknown
 from tests.bot.adapters.onebot_v11.conftest import (
+    TIMING,
     Inbox,
     address,
     eventually,
@@ -115,3 +117,12 @@ async def test_answers_to_two_accounts_do_not_mix(inbox: Inbox) -> None:
             bot.send(outgoing("一")), bot.send(outgoing("二", self_id="10002"))
         )
         assert isinstance(hanging, Unknown) and isinstance(sent, Sent)
+
+
+async def test_calls_end_with_their_connection(qq: QQ, inbox: Inbox) -> None:
+    """Whoever waits learns at once that no answer will come."""
+    async with running(inbox, replace(TIMING, call=60)) as bot, connected(qq, address(bot)):
+        await eventually(lambda: bot.accounts)
+        qq.moods.append("drop")
+        async with asyncio.timeout(5):
+            assert isinstance(await bot.send(outgoing("一次")), Unknown)
