@@ -47,6 +47,12 @@ def commands(readme: str) -> list[list[str]]:
     return [shlex.split(line) for line in lines if line.startswith(("renshe ", "make "))]
 
 
+def settings(readme: str) -> str:
+    """The bot's settings that the README shows."""
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / readme).read_text("utf-8"), re.DOTALL)
+    return str(block)
+
+
 @pytest.mark.parametrize("readme", ["README.md", "README_en.md"])
 def test_make_targets_exist(readme: str) -> None:
     targets = [words[1] for words in commands(readme) if words[0] == "make"]
@@ -67,6 +73,7 @@ def test_every_renshe_command_runs(readme: str, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "trainer" / "configs", tmp_path / "trainer" / "configs")
     official_folder(tmp_path / "chatglm2-6b-int4")
     (tmp_path / "train.sh").write_text(TRAIN_SH, "utf-8")
+    (tmp_path / "renshe.yaml").write_text(settings(readme), "utf-8")
     ran = []
     for words in commands(readme):
         if words[0] != "renshe" or words[1] == "demo":  # the page has its own browser test
@@ -86,4 +93,4 @@ def test_every_renshe_command_runs(readme: str, tmp_path: Path) -> None:
         assert run.returncode == 0, f"{words}\n{run.stdout}\n{run.stderr}"
         ran.append(words[1])
     assert set(ran) >= {"new", "check", "schema", "compile", "train", "eval", "chat", "bases"}
-    assert set(ran) >= {"plan", "prefix"} and len(ran) >= 17
+    assert set(ran) >= {"plan", "prefix", "config", "run"} and len(ran) >= 19
