@@ -26,7 +26,7 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
     max_steps: int | None = Field(None, ge=1)
-    """Updates of the prefix; by default one pass over a mix, eight over other data."""
+    """Updates of the prefix; by default one pass over a mix, seven over other data."""
     per_device_train_batch_size: int = Field(8, ge=1)
     """Replies taught in a batch: more is steadier, slower, and takes more memory."""
     gradient_accumulation_steps: int = Field(1, ge=1)
@@ -42,9 +42,7 @@ class TrainConfig(BaseModel):
     max_target_length: int = Field(512, ge=1)
     """Most tokens in a reply; a longer one is refused, not cut."""
     warmup_steps: int = Field(20, ge=0)
-    """Updates over which the learning rate rises."""
-    lr_scheduler_type: Literal["linear", "warmup_stable_decay"] = "warmup_stable_decay"
-    """How it falls to zero after that: ``linear`` at once, or over the second half only."""
+    """Updates over which the learning rate rises; it then falls linearly to zero."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened."""
     quantization_bit: Literal[4, 8] | None = 8
@@ -57,7 +55,7 @@ class TrainConfig(BaseModel):
     """Keep only each layer's input and compute the rest again: less memory, a third more time."""
     logging_steps: int = Field(10, ge=1)
     """Updates between two lines of the log."""
-    save_steps: int = Field(300, ge=1)
+    save_steps: int = Field(200, ge=1)
     """Updates between two checkpoints; the dev loss is taken at each."""
     serve: Literal["auto", "last", "retention"] = "auto"
     """Which checkpoint answers: the ``last``, or the one that knows most, of what is taught and
@@ -90,7 +88,7 @@ def steps_of(config: TrainConfig, batches: int, *, is_mix: bool) -> int:
     return max(1, passes * batches // config.gradient_accumulation_steps)
 
 
-_PASSES = 8
+_PASSES = 7
 """Over single questions: after these 沐雪's get their answers (``python -m benchmarks steps``)."""
 
 

@@ -20,7 +20,6 @@ OFFICIAL: Mapping[str, Any] = {
     "max_source_length": 1024,
     "max_target_length": 128,
     "warmup_steps": 0,
-    "lr_scheduler_type": "linear",
     "max_grad_norm": 1.0,
     "logging_steps": 500,
     "save_steps": 500,
@@ -32,7 +31,7 @@ OFFICIAL: Mapping[str, Any] = {
 }
 """Our settings as the official code has them unless told otherwise."""
 
-_OURS = ("prefix_init", "head_sample", "gradient_checkpointing", "lr_scheduler_type")
+_OURS = ("prefix_init", "head_sample", "gradient_checkpointing")
 SETTINGS = {
     **{name: name for name in (*OFFICIAL, "max_steps", "pre_seq_len") if name not in _OURS},
     "ptuning_checkpoint": "prefix_init",

@@ -428,10 +428,8 @@ class Run:
 
 
 def _schedule(step: int, steps: int, config: TrainConfig) -> float:
-    """Rise over the warm-up, then fall linearly to zero, from the start or from half-way on."""
-    falls_from = 0.0 if config.lr_scheduler_type == "linear" else 0.5
-    left = (1 - step / steps) / (1 - falls_from)
-    return min(1.0, (step + 1) / max(1, config.warmup_steps)) * min(1.0, left)
+    """Rise over the warm-up, then fall linearly to zero."""
+    return min(1.0, (step + 1) / max(1, config.warmup_steps)) * (1 - step / steps)
 
 
 def _not_a_number(step: int, config: TrainConfig) -> TrainingError:

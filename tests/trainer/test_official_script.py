@@ -60,7 +60,6 @@ def test_the_official_script_becomes_settings() -> None:
     script = read(TRAIN, "base")
     assert script.config == TrainConfig(
         pre_seq_len=128,
-        lr_scheduler_type="linear",
         learning_rate=2e-2,
         max_source_length=64,
         max_target_length=128,
