@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from bot.commands.extra import require_extra
-from bot.commands.group import command_group
-from trainer.commands.bilingual import add
+from trainer.commands.bilingual import add, command_group
 from trainer.language import say
 
 File = Annotated[

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bot.commands.extra import require_extra
-from bot.commands.group import command_group
-from trainer.commands.bilingual import add
+from trainer.commands.bilingual import add, command_group
 from trainer.errors import Fault, RensheError
 from trainer.language import say
 

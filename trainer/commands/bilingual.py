@@ -66,6 +66,33 @@ def add(
     app.command(name, cls=Command, help=about, epilog=example)(command)
 
 
+def command_group(app: typer.Typer, name: str, *, about: str, example: str) -> typer.Typer:
+    """Add a command that holds others, like ``renshe prefix``, and return it to be added to.
+
+    Args:
+        app: where to.
+        name: what the user types.
+        about: what it does, in a sentence or two.
+        example: a worked example, one line a command.
+    """
+    group = typer.Typer(
+        cls=Group,
+        rich_markup_mode=None,
+        invoke_without_command=True,
+        help=about,
+        epilog=example,
+    )
+    group.callback()(_commands)
+    app.add_typer(group, name=name)
+    return group
+
+
+def _commands(ctx: typer.Context) -> None:
+    """Show what there is to whoever names no command."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
 def usage_fault(error: Any) -> Fault:
     """Word what Typer refuses to parse: a missing argument, an unknown option, a wrong value."""
     param = getattr(error, "param", None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from trainer.commands.bilingual import Group, add
+from trainer.commands.bilingual import add, command_group
 from trainer.language import say
 
 if TYPE_CHECKING:
@@ -20,19 +20,17 @@ _BITS: dict[str, Bits | None] = {"8": 8, "4": 4, "none": None}
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``, under ``prefix``."""
-    group = typer.Typer(
-        cls=Group,
-        rich_markup_mode=None,
-        invoke_without_command=True,
-        help=say(
+    group = command_group(
+        app,
+        "prefix",
+        about=say(
             zh="导入、导出前缀：官方 ChatGLM 的 P-Tuning v2 检查点，PEFT 的适配器。",
             en="Import or export a prefix: official ChatGLM P-Tuning v2 and PEFT adapters.",
         ),
-        epilog="renshe prefix import output/adgen-chatglm2-6b-pt/checkpoint-3000 "
+        example="renshe prefix import output/adgen-chatglm2-6b-pt/checkpoint-3000 "
         "--base chatglm2-6b-int4 --persona personas/muxue.yaml --out run\n"
         "renshe prefix export run --to official --out for-web-demo",
     )
-    group.callback()(_options)
     add(
         group,
         "import",
@@ -55,13 +53,6 @@ def register(app: typer.Typer) -> None:
         example="renshe prefix export run --to official --out ptuning-checkpoint\n"
         "renshe prefix export run --to peft --out adapter",
     )
-    app.add_typer(group, name="prefix")
-
-
-def _options(ctx: typer.Context) -> None:
-    """Show what there is to whoever names no command."""
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
 
 
 def import_command(
