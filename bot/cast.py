@@ -142,7 +142,7 @@ def _made_of(entry: PersonaConfig) -> tuple[PersonaConfig, str] | None:
 def _engine(entry: PersonaConfig, report: Report) -> Engine:
     if entry.tuned is not None:
         from bot.engine.tuned import load_engine
-        from trainer.generate import Sampling
+        from trainer.sampling import Sampling
 
         sampling = Sampling(
             temperature=entry.tuned.temperature, max_new_tokens=entry.tuned.max_new_tokens

@@ -179,7 +179,7 @@ def demo(
     with reporting() as report:
         report(say(zh="准备", en="getting ready"), 0.0)
         from bot.engine.tuned import load_engine
-        from trainer.generate import Sampling
+        from trainer.sampling import Sampling
 
         engine = load_engine(run, sampling=Sampling(temperature=temperature), report=report)
         report(say(zh="打开网页", en="opening the page"), 0.9)

@@ -253,11 +253,6 @@ class BotConfig(Strict):
     operation: Operation = Operation()
     """How it is looked after."""
 
-    @property
-    def default_persona(self) -> str:
-        """The persona that answers where none was chosen."""
-        return next(iter(self.personas))
-
 
 def load_bot_config(path: Path | str) -> BotConfig:
     """Read ``renshe.yaml``; its paths become absolute.

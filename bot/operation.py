@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from bot.errors import AdapterError, StoreError
+from bot.listening import listen
 from bot.runtime import Runtime
 from trainer.language import say
 
@@ -24,14 +25,8 @@ async def watched(runtime: Runtime, port: int | None) -> AsyncIterator[int | Non
     if port is None:
         yield None
         return
-    runner = web.AppRunner(_app(runtime), access_log=None)
-    await runner.setup()
+    runner = await listen(_app(runtime), HOST, port, lambda error: _taken(port, error))
     try:
-        site = web.TCPSite(runner, HOST, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise _taken(port, error) from None
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

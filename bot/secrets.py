@@ -35,6 +35,25 @@ def read_secret(what: str, env: str | None, file: Path | None) -> str | None:
     return _from_environment(what, env) if env is not None else None
 
 
+class ExposedError(Exception):
+    """Others than its owner can read a file."""
+
+
+def read_private(file: Path) -> str:
+    """Return the text of a file that only its owner can read, without white space around it.
+
+    Raises:
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+        ExposedError: others can read it.
+    """
+    mode = file.stat().st_mode
+    text = file.read_text("utf-8").strip()
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise ExposedError
+    return text
+
+
 def _from_environment(what: str, name: str) -> str:
     secret = os.environ.get(name, "").strip()
     if not secret:
@@ -51,8 +70,7 @@ def _from_environment(what: str, name: str) -> str:
 
 def _from_file(what: str, file: Path) -> str:
     try:
-        mode = file.stat().st_mode
-        secret = file.read_text("utf-8").strip()
+        secret = read_private(file)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or say(zh="不是文本", en="it is no text")
         raise BotConfigError(
@@ -61,13 +79,13 @@ def _from_file(what: str, file: Path) -> str:
             fix=say(zh="检查路径和权限", en="check the path and its permissions"),
             code="secret",
         ) from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    except ExposedError:
         raise BotConfigError(
             say(zh=f"别人也能读这个 {what}_file", en=f"others can read this {what}_file"),
             path=file,
             fix=f"chmod 600 {file}",
             code="secret",
-        )
+        ) from None
     if not secret:
         raise BotConfigError(
             say(zh=f"{what}_file 是空的", en=f"{what}_file is empty"),

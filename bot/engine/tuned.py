@@ -16,10 +16,10 @@ from itertools import count
 from pathlib import Path
 
 from trainer.chat import Message
-from trainer.generate import Sampling
 from trainer.guard import Counts, Guard, unguarded
 from trainer.model import Base, Tuned, load_tuned
 from trainer.persona import Persona
+from trainer.sampling import Sampling
 
 Report = Callable[[str, float], None]
 

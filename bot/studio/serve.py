@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.secrets import ExposedError, read_private
 from trainer.errors import RensheError
 from trainer.language import say
 
@@ -136,22 +136,20 @@ def _is_loopback(host: str) -> bool:
 def _password(file: Path) -> str:
     """Read a password file that nobody else can read."""
     try:
-        mode = file.stat().st_mode
-        text = file.read_text("utf-8").strip()
+        return read_private(file)
     except (OSError, UnicodeDecodeError) as error:
         raise RensheError(
             say(zh=f"读不了密码文件：{error}", en=f"cannot read the password file: {error}"),
             path=file,
             code="password-file",
         ) from None
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    except ExposedError:
         raise RensheError(
             say(zh="别人也能读这个密码文件", en="others can read this password file"),
             path=file,
             fix=f"chmod 600 {file}",
             code="password-file",
-        )
-    return text
+        ) from None
 
 
 def _half_a_login(*, has_user: bool) -> RensheError:

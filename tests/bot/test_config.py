@@ -35,7 +35,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_paths_count_from_the_file(tmp_path: Path) -> None:
     config = load_bot_config(write(tmp_path, WHOLE))
-    assert config.store == tmp_path / "data/bot.db" and config.default_persona == "robin"
+    assert config.store == tmp_path / "data/bot.db" and next(iter(config.personas)) == "robin"
     robin, dory, test = config.personas.values()
     assert robin.tuned and robin.tuned.run == tmp_path / "runs/robin"
     assert dory.remote and dory.remote.persona == tmp_path / "dory.yaml"

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from bot.adapters.onebot_v11.calls import LARGEST_FRAME
 from bot.errors import AdapterError
+from bot.listening import listen
 from trainer.language import say
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -80,22 +81,22 @@ class Door:
         """
         app = web.Application(client_max_size=LARGEST_FRAME)
         app.router.add_route("*", "/{anywhere:.*}", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._host, self._port).start()
-        except OSError as error:
-            raise AdapterError(
-                say(
-                    zh=f"不能在 {self._host}:{self._port} 上监听：{error.strerror}",
-                    en=f"cannot listen on {self._host}:{self._port}: {error.strerror}",
-                ),
-                fix=say(
-                    zh="换一个 host 或 port，或者关掉占着它的程序",
-                    en="choose another host or port, or end the program that has it",
-                ),
-                code="onebot-listen",
-            ) from None
+        self._runner = await listen(
+            app, self._host, self._port, self._cannot_listen, shutdown_timeout=1
+        )
+
+    def _cannot_listen(self, error: OSError) -> AdapterError:
+        return AdapterError(
+            say(
+                zh=f"不能在 {self._host}:{self._port} 上监听：{error.strerror}",
+                en=f"cannot listen on {self._host}:{self._port}: {error.strerror}",
+            ),
+            fix=say(
+                zh="换一个 host 或 port，或者关掉占着它的程序",
+                en="choose another host or port, or end the program that has it",
+            ),
+            code="onebot-listen",
+        )
 
     async def close(self) -> None:
         """Listen no more."""

@@ -25,6 +25,7 @@ from bot.adapters.telegram.config import WebhookConfig
 from bot.adapters.telegram.line import Line, unless
 from bot.adapters.telegram.polling import ALLOWED_UPDATES, Take
 from bot.errors import AdapterError, StoreError
+from bot.listening import listen
 from trainer.language import say
 
 log = logging.getLogger(__name__)
@@ -65,13 +66,10 @@ class Webhook:
         """
         app = web.Application(client_max_size=LARGEST_UPDATE)
         app.router.add_post(urlsplit(self._config.url).path or "/", self._handle)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._config.host, self._config.port).start()
-        except OSError as error:
-            await self.close()
-            raise _cannot_listen(self._config, error) from None
+        config = self._config
+        self._runner = await listen(
+            app, config.host, config.port, lambda error: _cannot_listen(config, error)
+        )
 
     async def run(self, stopped: asyncio.Event) -> None:
         """Have updates delivered until ``stopped``; they are kept by Telegram afterwards."""

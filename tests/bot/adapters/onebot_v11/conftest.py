@@ -10,8 +10,8 @@ import pytest
 from bot.adapters.onebot_v11.adapter import OneBotV11
 from bot.adapters.onebot_v11.calls import Timing
 from bot.adapters.onebot_v11.config import OneBotConfig
-from bot.errors import StoreError
-from bot.event import Account, Chat, DedupeKey, Event, Outgoing
+from bot.event import Account, Chat, Event, Outgoing
+from tests.bot.adapters.inbox import Inbox as MemoryInbox
 from tests.fakes.onebot import QQ
 
 TIMING = Timing(
@@ -29,32 +29,8 @@ def qq() -> QQ:
     return QQ()
 
 
-class Inbox:
-    """The bot's side of the contract, in memory.
-
-    Attributes:
-        events: what was committed, each message once.
-        full: so many commits fail from now on.
-        open: committing waits while this is clear.
-    """
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-        self.full = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self._known: set[DedupeKey] = set()
-
-    async def receive(self, event: Event) -> bool:
-        await self.open.wait()
-        if self.full:
-            self.full -= 1
-            raise StoreError("the disk is full")
-        is_new = event.dedupe_key not in self._known
-        self._known.add(event.dedupe_key)
-        if is_new:
-            self.events.append(event)
-        return is_new
+class Inbox(MemoryInbox):
+    """Waits for what is to come; QQ's groups never move."""
 
     async def move_chat(self, account: Account, old: str, new: str) -> None:
         raise AssertionError("QQ has no groups that move")
@@ -62,10 +38,6 @@ class Inbox:
     async def until(self, number: int) -> list[Event]:
         await eventually(lambda: len(self.events) >= number)
         return self.events
-
-    @property
-    def texts(self) -> list[str]:
-        return [event.text for event in self.events]
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from aiogram.utils.backoff import BackoffConfig
 from bot.adapters.telegram.adapter import Telegram, Timing
 from bot.adapters.telegram.config import TelegramConfig, WebhookConfig
 from bot.adapters.telegram.sending import Pace
-from bot.errors import StoreError
-from bot.event import Account, Chat, DedupeKey, Event, Outgoing
+from bot.event import Account, Chat, Outgoing
+from tests.bot.adapters.inbox import Inbox as MemoryInbox
 from tests.fakes.bot_api import TOKEN, BotApi
 
 TIMING = Timing(
@@ -43,43 +43,16 @@ async def api() -> AsyncIterator[BotApi]:
         yield server
 
 
-class Inbox:
-    """The bot's side of the contract, in memory.
-
-    Attributes:
-        events: what was committed, each message once.
-        given: how often an event was handed in, duplicates included.
-        full: so many commits fail from now on.
-        open: committing waits while this is clear.
-    """
+class Inbox(MemoryInbox):
+    """Notes, too, which groups moved where."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        super().__init__()
         self.moves: list[tuple[str, str]] = []
-        self.given = self.full = 0
-        self.open = asyncio.Event()
-        self.open.set()
-        self._known: set[DedupeKey] = set()
-
-    async def receive(self, event: Event) -> bool:
-        self.given += 1
-        await self.open.wait()
-        if self.full:
-            self.full -= 1
-            raise StoreError("the disk is full")
-        is_new = event.dedupe_key not in self._known
-        self._known.add(event.dedupe_key)
-        if is_new:
-            self.events.append(event)
-        return is_new
 
     async def move_chat(self, account: Account, old: str, new: str) -> None:
         assert account == ME
         self.moves.append((old, new))
-
-    @property
-    def texts(self) -> list[str]:
-        return [event.text for event in self.events]
 
 
 @pytest.fixture
