@@ -15,11 +15,12 @@ from benchmarks.measure import report
 from trainer.chat import Message
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, compile_persona
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.metrics import is_near
 from trainer.model import Base, load_base
 from trainer.persona import Persona, load_persona
 from trainer.prefix import Prefix
+from trainer.sampling import Sampling
 from trainer.train import Progress, Run
 
 PERSONA = Path("personas/muxue.yaml")
@@ -54,7 +55,7 @@ def _train_pair(base: Base, prefix: Prefix, persona: Persona, dataset: Dataset) 
     pairs = [example for example in dataset.train if len(example.messages) == 2]
     answers = {fact.id: fact.answer for fact in persona.facts}
     talks = [(Message("user", example.prompt),) for example in pairs]
-    replies = dict(reply_batch(base, prefix, talks, sampling=Sampling(max_new_tokens=64)))
+    replies = reply_all(base, prefix, talks, sampling=Sampling(max_new_tokens=64))
     near = [is_near(answers[pair.fact or ""], replies[index]) for index, pair in enumerate(pairs)]
     return sum(near) / len(near)
 

@@ -17,7 +17,7 @@ from trainer.chat import Message
 from trainer.config import TrainConfig
 from trainer.dataset import Dataset, compile_persona
 from trainer.forgetting import measure_forgetting
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.guard import guarded
 from trainer.metrics import is_near
 from trainer.mix import mixed
@@ -27,6 +27,7 @@ from trainer.persona import Persona, load_persona
 from trainer.plan import measure
 from trainer.probes import HALVES, Dialogues, History, Probe, choose_probes
 from trainer.replay import replayed
+from trainer.sampling import Sampling
 from trainer.talk_check import unfit_talk
 from trainer.train import Run
 from trainer.training_set import TrainingSet
@@ -129,8 +130,7 @@ def _answers(base: Base, tuned: Tuned | None = None, *, system: str | None = Non
     def answer(talks: Sequence[tuple[Message, ...]]) -> list[str]:
         prefix = tuned.prefix if tuned else None
         how = Sampling(max_new_tokens=64)
-        replies = dict(reply_batch(base, prefix, talks, system=system, sampling=how))
-        return [replies[index] for index in range(len(talks))]
+        return reply_all(base, prefix, talks, system=system, sampling=how)
 
     return answer
 

@@ -350,7 +350,7 @@ class Chat:
         A sequence teaches its last reply only, since only that one stands where the last
         round of a chat will stand (:class:`Encoded`); the earlier ones are context.
         """
-        context = [replace(message, learn=False) for message in messages]
+        context = as_context(messages)
         return [
             [*context[:index], message]
             for index, message in enumerate(messages)
@@ -397,6 +397,11 @@ class Chat:
 
     def _ids(self, segment: Segment) -> list[int]:
         return self.tokenizer.encode(segment.text, markup=segment.markup) if segment.text else []
+
+
+def as_context(messages: Sequence[Message]) -> list[Message]:
+    """Return messages as what was said before: none of them is to be learnt."""
+    return [replace(message, learn=False) for message in messages]
 
 
 def _last_question(messages: Sequence[Message]) -> int:

@@ -19,12 +19,13 @@ from trainer.dataset_files import Dataset
 from trainer.errors import DatasetError
 from trainer.evaluate import taught
 from trainer.example import Example
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.language import say
 from trainer.metrics import is_near
 from trainer.model import Base
 from trainer.persona import Persona
 from trainer.prefix import Prefix
+from trainer.sampling import Sampling
 from trainer.talk import running_talk
 
 QUESTIONS = 48
@@ -60,7 +61,7 @@ class Judge:
         asked = [*self._held, *self._known]
         talks = [(*self._history, Message("user", example.prompt)) for example in asked]
         how = Sampling(max_new_tokens=64)
-        replies = dict(reply_batch(self._base, prefix, talks, sampling=how))
+        replies = reply_all(self._base, prefix, talks, sampling=how)
         facts = [self._facts[example.fact or ""] for example in asked]
         first = len(self._held)
         recall = [facts[index].matches(replies[index]) for index in range(first)]

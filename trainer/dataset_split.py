@@ -56,7 +56,7 @@ def leak_check(train: Iterable[Example], dev: Iterable[Example]) -> LeakCheck:
 
     Each with each, by other means than the split was made with: a test of it, not its echo.
     """
-    taught, asked = _canonical_questions(train), _canonical_questions(dev)
+    taught, asked = canonical_questions(train), canonical_questions(dev)
     exact = set(asked) & set(taught)
     near = [question for question in asked if question not in exact and is_near(question, taught)]
     return LeakCheck(len(exact), len(near), len(taught) * len(asked))
@@ -88,7 +88,7 @@ def cluster_questions(examples: Sequence[Example]) -> list[Cluster]:
 
     asked_by: dict[str, int] = {}
     for index, example in enumerate(examples):
-        for question in _canonical_questions([example]):
+        for question in canonical_questions([example]):
             parent[root(index)] = root(asked_by.setdefault(question, index))
     questions = list(asked_by)
     for one, other in near_pairs(questions):
@@ -159,7 +159,7 @@ class _Choice:
 
     def _lot(self, cluster: Cluster) -> float:
         """Draw lots by what is asked, so that no other cluster has a say in it."""
-        asked = min(_canonical_questions(self._examples[index] for index in cluster))
+        asked = min(canonical_questions(self._examples[index] for index in cluster))
         return Random(f"{self._seed}:{asked}").random()
 
     def _count(self, cluster: Cluster) -> Counter[str | None]:
@@ -176,7 +176,7 @@ def _wanted(fact: str | None, size: int, share: float) -> int:
     return max(1, min(round(size * share), size - SPARE)) if size >= fewest else 0
 
 
-def _canonical_questions(examples: Iterable[Example]) -> list[str]:
+def canonical_questions(examples: Iterable[Example]) -> list[str]:
     """Return what the user says, each question once, in order."""
     asked = (question for example in examples for question in example.questions)
     return list(dict.fromkeys(canonical(question) for question in asked))

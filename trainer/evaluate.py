@@ -20,11 +20,12 @@ from trainer.chat import Message
 from trainer.dataset import Dataset
 from trainer.errors import DatasetError
 from trainer.example import Example
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.language import say
 from trainer.metrics import corpus_scores, is_near
 from trainer.model import Tuned
 from trainer.persona import Persona
+from trainer.sampling import Sampling
 from trainer.talk import running_talk
 
 DEPTHS = (0, 2, 4)
@@ -222,14 +223,14 @@ def _answers(
     system: str | None = None,
 ) -> list[str]:
     """Answer greedily; the whole talk is shown, whatever the window is when serving."""
-    replies = ["" for _ in talks]
-    prefix = tuned.prefix if tuned_arm else None
-    how = Sampling(max_new_tokens=64)
-    answers = reply_batch(tuned.base, prefix, talks, system=system, sampling=how)
-    for done, (index, reply) in enumerate(answers, start=1):
-        replies[index] = reply
-        report("", done / len(talks))
-    return replies
+    return reply_all(
+        tuned.base,
+        tuned.prefix if tuned_arm else None,
+        talks,
+        system=system,
+        sampling=Sampling(max_new_tokens=64),
+        report=lambda done: report("", done),
+    )
 
 
 def _some(examples: Sequence[Example], limit: int) -> list[Example]:

@@ -6,7 +6,7 @@ greedy unless a temperature is asked for, so that figures can be repeated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from trainer.chat import Encoded, Message
 from trainer.model import Base
 from trainer.prefix import Prefix, counted
-from trainer.sampling import Sampling as Sampling
+from trainer.sampling import Sampling
 from trainer.shared_head import Head, open_batch, read_head
 
 _INCOMPLETE = "\ufffd"
@@ -52,6 +52,27 @@ def reply_batch(
                     row.append(token)
         stops = _stop_texts(base, prefix)
         yield from zip(part, [_cut(_text(base, row), stops).strip() for row in rows], strict=True)
+
+
+def reply_all(
+    base: Base,
+    prefix: Prefix | None,
+    talks: Sequence[Sequence[Message]],
+    *,
+    system: str | None = None,
+    sampling: Sampling | None = None,
+    report: Callable[[float], None] = lambda _done: None,
+) -> list[str]:
+    """Answer many conversations, see :func:`reply_batch`; returns the replies in their order.
+
+    ``report`` is told how much is done, from 0 to 1.
+    """
+    replies = [""] * len(talks)
+    answers = reply_batch(base, prefix, talks, system=system, sampling=sampling)
+    for done, (index, reply) in enumerate(answers, start=1):
+        replies[index] = reply
+        report(done / len(talks))
+    return replies
 
 
 def stream_reply(

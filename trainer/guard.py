@@ -33,9 +33,9 @@ from trainer.chat import Message
 from trainer.partial_match import SENTENCE_END, GrowingText, PartialPattern
 
 if TYPE_CHECKING:
-    from trainer.generate import Sampling
     from trainer.model import Tuned
     from trainer.persona import Persona
+    from trainer.sampling import Sampling
 
 Draw = Callable[[Sequence[Message], "Sampling"], Iterator[str]]
 """Answers a conversation; yields the reply so far, each the beginning of the next."""

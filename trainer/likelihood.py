@@ -7,12 +7,11 @@ over the whole vocabulary, and talks that begin with one history read it once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from trainer.chat import IGNORE, Encoded, Message
+from trainer.chat import IGNORE, Encoded, Message, as_context
 from trainer.head import full_losses
 from trainer.model import Base
 from trainer.prefix import Prefix, counted
@@ -42,7 +41,7 @@ def score_batch(
     Raises:
         ValueError: a talk has no reply to score.
     """
-    rows = [base.encode([*map(_context, talk[:-1]), *talk[-1:]], prefix) for talk in talks]
+    rows = [base.encode([*as_context(talk[:-1]), *talk[-1:]], prefix) for talk in talks]
     # The state that predicts a reply's first token must not be read away with the head.
     most = min(map(_first_target, rows), default=0)
     head = read_head(base, prefix, rows, most=most)
@@ -68,10 +67,6 @@ def _scores(
     totals = losses.new_zeros(len(rows)).index_add_(0, wanted.nonzero()[:, 0], losses)
     means: list[float] = (totals / wanted.sum(dim=1)).tolist()
     return means
-
-
-def _context(message: Message) -> Message:
-    return replace(message, learn=False)
 
 
 def _first_target(row: Encoded) -> int:

@@ -23,7 +23,7 @@ from random import Random
 from trainer.chat import Message
 from trainer.dataset import count_kinds
 from trainer.dataset_files import Dataset
-from trainer.dataset_split import leak_check
+from trainer.dataset_split import canonical_questions, leak_check
 from trainer.example import Example
 from trainer.mix_settings import Mix
 from trainer.near import is_near
@@ -49,14 +49,15 @@ def mixed(dataset: Dataset, mix: Mix, replies: Sequence[Example] = ()) -> Datase
     persona = manifest.persona
     drawn = Random(f"{manifest.seed}/mix")
     pairs = [example for example in dataset.train if example.kind == "pair"]
+    kept = canonical_questions(dataset.dev)
     others = [example for example in dataset.train if example.kind != "pair"]
     shares = [
         (known_wordings(persona, pairs, dataset.dev), mix.wordings),
-        (identity_probes(persona, pairs, dataset.dev), mix.probes),
+        (identity_probes(persona, dataset.dev), mix.probes),
         (replies, mix.replay),
     ]
-    histories = _Histories(persona.language, pairs, dataset.dev, mix, drawn)
-    spoken = _Spoken(persona.language, dataset.dev, mix, drawn)
+    histories = _Histories(persona.language, pairs, kept, mix, drawn)
+    spoken = _Spoken(persona.language, kept, mix, drawn)
     train: list[Example] = []
     for number in range(mix.passes):
         # Once as it is written: that is what its author, and TrainPair, will ask.
@@ -84,7 +85,7 @@ def known_wordings(
     A fact is what people say to any character if one of its taught wordings is, nearly, a
     known one; of several the one that shares most of them. What dev asks is left out.
     """
-    kept = [canonical(question) for example in dev for question in example.questions]
+    kept = canonical_questions(dev)
     taught: dict[str, list[str]] = {}
     for pair in pairs:
         taught.setdefault(pair.fact or "", []).append(canonical(pair.prompt))
@@ -110,9 +111,7 @@ def _reworded(fact: Fact, persona: Persona, taught: Sequence[str]) -> Iterator[E
         yield Example((asked, told), "wording", fact.id)
 
 
-def identity_probes(
-    persona: Persona, pairs: Sequence[Example], dev: Sequence[Example]
-) -> list[Example]:
+def identity_probes(persona: Persona, dev: Sequence[Example]) -> list[Example]:
     """Return questions whether it is not really somebody's model, answered with who it is.
 
     None for a persona that no fact names. Where the author has an answer of its own for
@@ -120,7 +119,7 @@ def identity_probes(
     """
     answers = [answer for fact in persona.facts if fact.is_identity for answer in fact.answer]
     own = [canonical(question) for fact in persona.facts for question in fact.ask]
-    kept = [canonical(question) for example in dev for question in example.questions]
+    kept = canonical_questions(dev)
     probes: list[Example] = []
     for intent in intents(persona.language):
         known = [canonical(wording) for wording in intent.wordings]
@@ -136,9 +135,9 @@ def identity_probes(
 class _Spoken:
     """Asks some questions as people type them instead of as they are written."""
 
-    def __init__(self, language: Language, dev: Sequence[Example], mix: Mix, drawn: Random) -> None:
+    def __init__(self, language: Language, kept: Sequence[str], mix: Mix, drawn: Random) -> None:
         self._language, self._share, self._drawn = language, mix.rephrased, drawn
-        self._kept = [canonical(question) for example in dev for question in example.questions]
+        self._kept = kept
 
     def asked(self, pair: Example) -> Example:
         if self._drawn.random() >= self._share:
@@ -156,12 +155,11 @@ class _Histories:
         self,
         language: Language,
         pairs: Sequence[Example],
-        dev: Sequence[Example],
+        kept: Sequence[str],
         mix: Mix,
         drawn: Random,
     ) -> None:
         self._mix, self._drawn = mix, drawn
-        kept = [canonical(question) for example in dev for question in example.questions]
 
         def unasked(exchanges: Sequence[Exchange]) -> bool:
             return not any(is_near(canonical(user), kept) for user, _ in exchanges)

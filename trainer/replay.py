@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from trainer.chat import Message
+from trainer.dataset_split import canonical_questions
 from trainer.example import Example
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.model import Base
 from trainer.near import is_near
 from trainer.persona import Persona
+from trainer.sampling import Sampling
 from trainer.talk import scraps
 from trainer.wording import canonical
 
@@ -44,16 +46,13 @@ def replayed(
         seed: of the choice.
         report: told how much is done, from 0 to 1.
     """
-    dev = [canonical(question) for example in kept for question in example.questions]
+    dev = canonical_questions(kept)
     asked = [scrap[0][0] for scrap in scraps(persona.language, "train")]
     asked = [question for question in asked if not is_near(canonical(question), dev)]
     chosen = Random(f"{seed}/replay").sample(asked, min(number, len(asked)))
     talks = [(Message("user", question),) for question in chosen]
-    replies = [""] * len(talks)
     how = Sampling(max_new_tokens=MAX_NEW_TOKENS)
-    for done, (index, reply) in enumerate(reply_batch(base, None, talks, sampling=how), start=1):
-        replies[index] = reply
-        report(done / len(talks))
+    replies = reply_all(base, None, talks, sampling=how, report=report)
     return tuple(
         Example((Message("user", question), Message("assistant", reply)), "replay", None)
         for question, reply in zip(chosen, replies, strict=True)

@@ -16,13 +16,14 @@ from typing import Literal
 import torch
 
 from trainer.chat import Message
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_all
 from trainer.likelihood import score_batch
 from trainer.metrics import is_near
 from trainer.model import Tuned
 from trainer.persona import Persona
 from trainer.probes import HALVES, Dialogues, History, Probe
 from trainer.retention_file import Cell, Reply, Skipped, make_cell
+from trainer.sampling import Sampling
 from trainer.talk import leaked
 from trainer.wording import asks_identity
 
@@ -126,13 +127,9 @@ class Asker:
         talks = [probe.after(before) for probe in probes]
         if self._answer is not None:
             return self._answer(talks)
-        replies = [""] * len(talks)
         how = Sampling(max_new_tokens=MAX_NEW_TOKENS)
-        answers = reply_batch(self._tuned.base, self._tuned.prefix, talks, sampling=how)
-        for done, (index, reply) in enumerate(answers, start=1):
-            replies[index] = reply
-            told(done / len(talks))
-        return replies
+        tuned = self._tuned
+        return reply_all(tuned.base, tuned.prefix, talks, sampling=how, report=told)
 
     def _likelihoods(
         self, probes: Sequence[Probe], before: Sequence[Message]

@@ -11,10 +11,11 @@ from bot.engine import Engine
 from bot.engine.tuned import TunedEngine, load_engine
 from trainer.chat import Message
 from trainer.errors import CheckpointError
-from trainer.generate import Sampling, stream_reply
+from trainer.generate import stream_reply
 from trainer.guard import Counts
 from trainer.model import Tuned, load_tuned
 from trainer.persona import load_persona
+from trainer.sampling import Sampling
 
 GOOD = Path(__file__).parents[1] / "data" / "personas" / "good.yaml"
 HELLO = (Message("user", "你好"),)

@@ -363,9 +363,10 @@ def test_the_real_base_speaks_and_is_converted_once() -> None:
 
     from trainer.batches import collate
     from trainer.chat import Message
-    from trainer.generate import Sampling, stream_reply
+    from trainer.generate import stream_reply
     from trainer.head import full_loss
     from trainer.model import load_base
+    from trainer.sampling import Sampling
 
     stages: list[str] = []
     base = load_base("tiny", bits=8, device="cpu", report=lambda stage, _done: stages.append(stage))

@@ -40,7 +40,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, right: list[float]) -> list[Any]:
         share = next(shares)
         return ((i, "right" if i < share * len(talks) else "no") for i in range(len(talks)))
 
-    monkeypatch.setattr("trainer.choice.reply_batch", answer)
+    monkeypatch.setattr("trainer.generate.reply_batch", answer)
     monkeypatch.setattr("trainer.persona.Fact.matches", lambda _self, reply: reply == "right")
     monkeypatch.setattr("trainer.choice.is_near", lambda _answers, reply: reply == "right")
     return asked

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from trainer.chat import Message
-from trainer.generate import Sampling, reply_batch, stream_reply
+from trainer.generate import reply_batch, stream_reply
 from trainer.prefix import Prefix, text_prefix
+from trainer.sampling import Sampling
 
 Talk = list[Message]
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from trainer import generate
 from trainer.chat import Encoded, Message
-from trainer.generate import Sampling
 from trainer.model import Base, load_base
 from trainer.quantize import dequantize_rows
+from trainer.sampling import Sampling
 
 REFERENCE = Path(__file__).parents[1] / "data" / "chatglm2"
 NEW = 12

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.chat import Message
-from trainer.generate import Sampling, stream_reply
+from trainer.generate import stream_reply
 from trainer.guard import REDRAWS, RETRY_TEMPERATURE, Counts, Guard, guarded, unguarded
 from trainer.model import Tuned
 from trainer.partial_match import GrowingText, PartialPattern, _Cursor
 from trainer.persona import Persona, load_persona
 from trainer.prefix import text_prefix
+from trainer.sampling import Sampling
 
 GOOD = load_persona(Path(__file__).parents[1] / "data" / "personas" / "good.yaml")
 ASKED = (Message("user", "你是谁"),)

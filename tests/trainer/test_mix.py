@@ -67,7 +67,7 @@ def test_wordings_are_rephrased_but_once_stand_as_written(dataset: Dataset) -> N
 def test_who_asks_for_the_model_is_told_who_it_is(dataset: Dataset) -> None:
     persona = dataset.manifest.persona
     pairs = [example for example in dataset.train if example.kind == "pair"]
-    probes = identity_probes(persona, pairs, dataset.dev)
+    probes = identity_probes(persona, dataset.dev)
     assert len(probes) > 50 and {example.kind for example in probes} == {"probe"}
     own = [canonical(q) for fact in persona.facts for q in fact.ask]
     known = {w for i in intents(persona.language) if i.kind == "probe" for w in i.wordings}
@@ -81,7 +81,7 @@ def test_who_asks_for_the_model_is_told_who_it_is(dataset: Dataset) -> None:
     nameless = persona.model_copy(
         update={"facts": tuple(f for f in persona.facts if not f.is_identity)}
     )
-    assert identity_probes(nameless, pairs, dataset.dev) == []
+    assert identity_probes(nameless, dataset.dev) == []
 
 
 def test_known_wordings_ask_what_was_asked_and_nothing_that_dev_asks(dataset: Dataset) -> None:

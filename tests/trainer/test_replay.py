@@ -29,7 +29,7 @@ def told(monkeypatch: pytest.MonkeyPatch, replies: dict[int, str]) -> list[Any]:
         asked.append((prefix, talks))
         return ((index, replies.get(index, f"r{index}")) for index in range(len(talks)))
 
-    monkeypatch.setattr("trainer.replay.reply_batch", answer)
+    monkeypatch.setattr("trainer.generate.reply_batch", answer)
     return asked
 
 

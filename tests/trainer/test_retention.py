@@ -15,7 +15,7 @@ from trainer.chat import Message
 from trainer.dataset import Dataset, read_dataset
 from trainer.errors import CheckpointError, DatasetError, SourceError
 from trainer.example import Example
-from trainer.generate import Sampling, reply_batch
+from trainer.generate import reply_batch
 from trainer.likelihood import score_batch
 from trainer.metrics import chrf
 from trainer.model import Tuned, load_tuned
@@ -31,6 +31,7 @@ from trainer.retention_file import (
     write_retention,
 )
 from trainer.retention_remarks import remarks
+from trainer.sampling import Sampling
 from trainer.talk import leaked, scraps
 from trainer.wording import canonical
 

@@ -22,8 +22,8 @@ from trainer.guard import RETRY_TEMPERATURE, Counts, Draw
 from trainer.language import say
 
 if TYPE_CHECKING:
-    from trainer.generate import Sampling
     from trainer.persona import Persona
+    from trainer.sampling import Sampling
 
 
 def register(app: typer.Typer) -> None:
@@ -79,9 +79,9 @@ def chat(
 
     with reporting() as report:
         report(say(zh="准备", en="getting ready"), 0.0)
-        from trainer.generate import Sampling
         from trainer.guard import guarded, unguarded
         from trainer.model import load_tuned
+        from trainer.sampling import Sampling
 
         tuned = load_tuned(run, report=report)
     tell_backend(tuned.base)
