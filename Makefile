@@ -18,7 +18,7 @@ demo: .venv/installed
 	$(BIN)/renshe demo $(RUN) --port $(PORT) $(BROWSER_FLAG)
 
 test: lint .venv/chromium
-	$(BIN)/python -m pytest -n 2 -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check

@@ -7,17 +7,37 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def measured(module: str, *arguments: str) -> dict[str, Any]:
-    """Run ``python -m module arguments``, which prints a JSON object as its last line."""
+def measured(module: str, *arguments: str, threads: int | None = None) -> dict[str, Any]:
+    """Run ``python -m module arguments``, which prints a JSON object as its last line.
+
+    Args:
+        module: to run.
+        arguments: of its command line.
+        threads: how many it computes with; by default one for each core.
+    """
     command = [sys.executable, "-m", module, *arguments]
     # As `renshe` itself does: threads that spin while they wait starve each other.
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    if threads:
+        environment["OMP_NUM_THREADS"] = str(threads)
     run = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, Any] = json.loads(run.stdout.strip().splitlines()[-1])
     return figures
+
+
+def side_by_side(module: str, runs: Sequence[Sequence[str]]) -> Iterator[dict[str, Any]]:
+    """Run ``python -m module`` with each of the arguments, one thread and a core for each.
+
+    Two runs of one thread do more than one of two; their times are not to be reported.
+    Yields the figures in the order of ``runs``, each as soon as it is there.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(lambda arguments: measured(module, *arguments, threads=1), runs)
 
 
 def report(figures: dict[str, Any]) -> None:

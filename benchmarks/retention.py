@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import measured
+from benchmarks.measure import side_by_side
 from benchmarks.retention_run import ARMS, PLACES
 
 PICTURE = Path("docs/retention.png")
@@ -26,9 +26,10 @@ def main() -> None:
     tokens, questions = os.environ.get("TOKENS", "60000"), os.environ.get("QUESTIONS", "32")
     rows: list[dict[str, Any]] = []
     console = Console()
-    for name in ARMS:
-        rows.append(measured("benchmarks.retention_run", name, tokens, questions))
-        console.print(rows[-1], soft_wrap=True)
+    runs = [(name, tokens, questions) for name in ARMS]
+    for row in side_by_side("benchmarks.retention_run", runs):
+        rows.append(row)
+        console.print(row, soft_wrap=True)
     console.print(_table(rows, tokens))
     draw(rows, PICTURE)
     console.print(f"{PICTURE}")
@@ -43,7 +44,6 @@ def _table(rows: Sequence[dict[str, Any]], tokens: str) -> Table:
         "Leak@16",
         "Leak@16 after leaks",
         "forgetting",
-        "seconds",
         title=f"沐雪 on tiny, int8, {int(tokens):,} tokens each",
     )
     for row in rows:
@@ -55,7 +55,6 @@ def _table(rows: Sequence[dict[str, Any]], tokens: str) -> Table:
             f"{places['neutral 16']['leak']:.3f}",
             f"{places['leaked 16']['leak']:.3f}",
             f"{row['forgetting']:+.2f}" if "forgetting" in row else "-",
-            f"{row['seconds']:.0f}" if "seconds" in row else "-",
         )
     return table
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -95,9 +94,7 @@ def main() -> None:
         replies = replayed(base, persona, wanted, kept=dataset.dev)
         dataset = mixed(dataset, arm.mix, replies)
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.monotonic()
         seen = _train(base, persona, dataset, arm, tokens, Path(folder) / "run")
-        seconds = time.monotonic() - begun
         tuned = load_tuned(Path(folder) / "run")
     answer = _guarded(tuned) if arm.guard else _answers(base, tuned)
     forgetting = measure_forgetting(tuned, questions).figure
@@ -105,7 +102,6 @@ def main() -> None:
         {
             "arm": name,
             "tokens": seen,
-            "seconds": seconds,
             "places": _asked(persona, dataset, questions, answer),
             "forgetting": forgetting.value if forgetting else None,
         }

@@ -44,6 +44,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: xdist's workers steal what is behind them, and end together."""
+    longest = ("base", "browser")
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in longest))
+
+
 @pytest.fixture(autouse=True)
 def _english(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages are tested in English, whatever the locale and the test before."""

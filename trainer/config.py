@@ -26,13 +26,13 @@ class TrainConfig(BaseModel):
     learning_rate: float = Field(6e-2, gt=0, le=1)
     """Step size of Adam. A prefix takes far larger steps than weights do."""
     max_steps: int | None = Field(None, ge=1)
-    """Updates of the prefix; by default one pass over a mix, seven over other data."""
+    """Updates of the prefix; by default one pass over a mix, six over other data."""
     per_device_train_batch_size: int = Field(8, ge=1)
     """Replies taught in a batch: more is steadier, slower, and takes more memory."""
     gradient_accumulation_steps: int = Field(1, ge=1)
     """Batches before each update: a larger batch without its memory."""
     pre_seq_len: int | None = Field(None, ge=1)
-    """Positions in the prefix; by default 128 as in ``train.sh``, or all of a longer summary."""
+    """Positions in the prefix (``train.sh``: 128); by default 256, or all of a longer summary."""
     prefix_init: str = "text"
     """``text`` (the summary, then the persona's own talk), ``random``, or a checkpoint's folder."""
     anchored: bool = True
@@ -88,7 +88,7 @@ def steps_of(config: TrainConfig, batches: int, *, is_mix: bool) -> int:
     return max(1, passes * batches // config.gradient_accumulation_steps)
 
 
-_PASSES = 7
+_PASSES = 6
 """Over single questions: after these 沐雪's get their answers (``python -m benchmarks steps``)."""
 
 

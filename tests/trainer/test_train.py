@@ -174,13 +174,13 @@ def test_the_plan_counts_steps_and_epochs(make: Made) -> None:
     assert plan.parameters == 3 * 2 * 2 * 16 * plan.pre_seq_len
 
 
-def test_the_prefix_is_as_long_as_in_train_sh_unless_told(
+def test_the_prefix_has_its_usual_length_unless_told(
     make: Made, tiny_base: Any, persona: Persona
 ) -> None:
     described = tiny_base.chat.opening(persona.summary)
     assert len(described) < LENGTH == make().plan.pre_seq_len
     assert make(pre_seq_len=5).plan.pre_seq_len == 5
-    wordy = persona.model_copy(update={"summary": persona.summary * 5})
+    wordy = persona.model_copy(update={"summary": persona.summary * 8})
     assert make(persona=wordy).plan.pre_seq_len == len(tiny_base.chat.opening(wordy.summary))
 
 
