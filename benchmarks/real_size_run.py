@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import report
+from benchmarks.measure import peak_mb, report
 from trainer.chat import Chat, Message
 from trainer.config import TrainConfig
 from trainer.dataset import compile_persona
@@ -41,7 +40,7 @@ def main() -> None:
     )
     begun = time.monotonic()
     base = load_base(str(folder), bits=4, device="cpu")
-    loaded, peak = time.monotonic() - begun, _peak_mb()
+    loaded, peak = time.monotonic() - begun, peak_mb()
     persona = load_persona(Path("personas/muxue.yaml"))
     example = _example(base.chat)
     dataset = compile_persona(persona)
@@ -78,10 +77,6 @@ def _example(chat: Chat) -> Example:
     while len(chat.tokenizer.encode(answer.text + "a")) <= TARGET:
         answer = Message("assistant", answer.text + "a")
     return Example((ask, answer), "pair", None)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

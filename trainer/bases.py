@@ -9,17 +9,16 @@ Nothing is ever fetched from a hub, and no code that comes with a model is run.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.util
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -272,12 +271,14 @@ def _converted(sha256: str, parts: list[Path], report: Report, install: str = ""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):  # a second process waits, then finds it done
         if not _is_whole(folder):
+            from trainer.gguf import convert
+
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix="making-") as making:
                 gguf = Path(making) / "base.gguf"
                 done = Path(making) / "done"
                 with _converting(parts[0]):
                     _join(parts, gguf, sha256, report, install)
-                    _convert(gguf, done, report)
+                    convert(gguf, done, report)
                 _seal(done)
                 shutil.rmtree(folder, ignore_errors=True)
                 done.rename(folder)
@@ -322,50 +323,6 @@ def _join(parts: list[Path], gguf: Path, sha256: str, report: Report, install: s
             fix=f"{install} --force-reinstall" if install else "",
             code="base-damaged",
         )
-
-
-def _convert(gguf: Path, folder: Path, report: Report) -> None:
-    """Write the file's model and tokenizer in the Hugging Face layout, float32 without loss."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-    from transformers.utils import logging
-
-    hush: Any = logging.disable_progress_bar
-    hush()
-    stage = say(zh="转换底座（只此一次）", en="converting the base (only once)")
-    report(stage, 0.02)
-    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
-    with _tensors_told(lambda done: report(stage, 0.45 + 0.5 * done)):
-        model = AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            dtype=torch.float32,
-            quantization_config=GgufConfig(dequantize=True),
-        )
-    tokenizer.save_pretrained(folder)
-    model.save_pretrained(folder)
-    report(stage, 1.0)
-
-
-@contextmanager
-def _tensors_told(told: Callable[[float], None]) -> Iterator[None]:
-    """Tell how many tensors transformers has unpacked, in place of a bar of its own.
-
-    It draws one with tqdm, past its own setting for such bars.
-    """
-    reader: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
-
-    def counted(tensors: Sequence[Any], **_: Any) -> Iterator[Any]:
-        for index, tensor in enumerate(tensors):
-            told(index / len(tensors))
-            yield tensor
-
-    bar = reader.tqdm
-    reader.tqdm = counted
-    try:
-        yield
-    finally:
-        reader.tqdm = bar
 
 
 _SEAL = "whole.json"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from trainer import bases
+from trainer import bases, gguf
 from trainer.bases import EMBEDDED, EmbeddedBase, cache_folder, find_base
 from trainer.errors import BaseModelError
 
@@ -58,7 +58,7 @@ def conversions(
         write_converted(folder)
 
     monkeypatch.setattr(bases, "EMBEDDED", (fake_base(),))
-    monkeypatch.setattr(bases, "_convert", convert)
+    monkeypatch.setattr(gguf, "convert", convert)
     return done
 
 
@@ -294,7 +294,7 @@ def test_a_failed_conversion_leaves_nothing_behind(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(bases, "_convert", fail)
+        patch.setattr(gguf, "convert", fail)
         with pytest.raises(seen) as caught:
             find_base("fake")
     if seen is BaseModelError:
@@ -306,7 +306,7 @@ def test_a_failed_conversion_leaves_nothing_behind(
 BOTH = """
 import sys, time
 from pathlib import Path
-from trainer import bases
+from trainer import bases, gguf
 from tests.trainer.test_bases import fake_base, write_converted
 sys.path.insert(0, sys.argv[1])
 
@@ -317,7 +317,7 @@ def convert(gguf, folder, report):
     time.sleep(0.5)
     write_converted(folder)
 
-bases._convert = convert
+gguf.convert = convert
 bases.EMBEDDED = (fake_base(),)
 print(bases.find_base("fake").folder)
 """
