@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,24 @@ def side_by_side(module: str, runs: Sequence[Sequence[str]]) -> Iterator[dict[st
     """
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(lambda arguments: measured(module, *arguments, threads=1), runs)
+
+
+def matmul_speed() -> float:
+    """Return the GFLOP/s of a float32 matrix product of 1,024 rows and columns, on all cores.
+
+    Most of a training step is such products, so this tells two machines apart.
+    """
+    import torch
+
+    square = torch.randn(1024, 1024)
+    square @ square
+    begun = time.perf_counter()
+    for _ in range(_PRODUCTS):
+        square @ square
+    return _PRODUCTS * 2 * 1024**3 / (time.perf_counter() - begun) / 1e9
+
+
+_PRODUCTS = 32
 
 
 def report(figures: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ STEPS = 12
 
 
 def main() -> None:
-    """Run both on the same base, pairs and batch size, one after the other, twice."""
+    """Run both on the same base, pairs and batch size, one after the other."""
     settings = {"max_steps": STEPS, "save_steps": STEPS, "per_device_train_batch_size": 8}
     table = Table(
         "who", "weights", "examples/s", "ratio", "peak MB", title=f"{STEPS} steps of 8 on tiny"

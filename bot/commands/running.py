@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -41,6 +40,8 @@ def run(
 ) -> None:
     """Load everything, then serve until a signal."""
     require_extra()
+    import asyncio
+
     from bot.cast import load_players
     from bot.config import read_bot_config
     from bot.logs import set_up_logging
@@ -61,6 +62,8 @@ def run(
 
 
 async def _serve(runtime: Runtime, file: Path) -> None:
+    import asyncio
+
     from bot.operation import watched
 
     loop = asyncio.get_running_loop()
