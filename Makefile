@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint bench bench-6b bench-retention clean
+.PHONY: demo test lint transcript bench bench-6b bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -18,7 +18,13 @@ demo: .venv/installed
 	$(BIN)/renshe demo $(RUN) --port $(PORT) $(BROWSER_FLAG)
 
 test: lint .venv/chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not tuned"
+
+# The persona in four chats at once; trained first if there is no run yet.
+transcript: .venv/installed-dev
+	@[ -f $(RUN)/run.json ] || \
+	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN)
+	RENSHE_RUN=$(RUN) RENSHE_TRANSCRIPT=docs/chats.md $(BIN)/python -m pytest -m tuned tests/bot
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
