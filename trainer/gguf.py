@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import gguf
 import numpy
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    modeling_gguf_pytorch_utils,
+)
 from transformers.utils import logging
 
 from trainer.language import say
@@ -69,7 +73,7 @@ def _read_once() -> Iterator[None]:
 
     It lists every word of the vocabulary, so that each time takes as long as the weights.
     """
-    with patch.object(gguf, "GGUFReader", functools.cache(_PlainReader)):
+    with _replaced(gguf, "GGUFReader", functools.cache(_PlainReader)):
         yield
 
 
@@ -85,5 +89,15 @@ def _tensors_told(told: Callable[[float], None]) -> Iterator[None]:
             told(index / len(tensors))
             yield tensor
 
-    with patch("transformers.modeling_gguf_pytorch_utils.tqdm", counted):
+    with _replaced(modeling_gguf_pytorch_utils, "tqdm", counted):
         yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    former = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, former)
