@@ -5,11 +5,15 @@ hundred messages than for one. So what the bot wants written queues up while a c
 under way, and the next commit takes all of it (group commit). A database that another
 process holds (a backup, ``renshe db``) is waited for: a finished reply must not become an
 error because of a locked moment.
+
+A few rows are read at once, on a connection of their own: with a write-ahead log readers
+wait for no writer, and a thread that is asked costs several times what the reading does.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -25,6 +29,8 @@ from bot.errors import StoreError
 from bot.schema import migrations
 from trainer.language import say
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Work = Callable[[Database], T]
 """A piece of a transaction; it may be run again after a lock, so it touches nothing else."""
@@ -38,16 +44,20 @@ PATIENCE = 60.0
 
 @dataclass
 class _Job:
-    """A piece of work, and who waits for it."""
+    """A piece of work, and who waits for it, if anybody does."""
 
     work: Work[Any]
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
     result: Any = None
     error: BaseException | None = None
 
     def tell(self) -> None:
         """Hand the result over, in the loop of who waits; nobody may any more."""
+        if self.future is None:
+            if self.error is not None:
+                log.error("not written: %s", self.error)
+            return
         if self.future.done():
             return
         if self.error is not None:
@@ -72,6 +82,7 @@ class Transactions:
         self._patience = patience
         self._closed = False
         self._db = open_database(path)
+        self._reader = _open_reader(path)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
@@ -82,12 +93,42 @@ class Transactions:
         Raises:
             StoreError: it could not be written, or is closed; then nothing of it was written.
         """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(work, future)
+        return await future
+
+    def later(self, work: Work[Any]) -> None:
+        """Have ``work`` run after all that was asked for before; that it fails is only logged.
+
+        Raises:
+            StoreError: it is closed.
+        """
+        self._put(work, None)
+
+    async def read(self, work: Work[T]) -> T:
+        """Read a few rows, which must be found by an index: all else waits while it does.
+
+        Args:
+            work: reads to the end whatever it asks for, and writes nothing.
+
+        Raises:
+            StoreError: it could not be read, or is closed.
+        """
+        self._refuse_closed()
+        try:
+            return work(self._reader)
+        except sqlite3.Error as error:
+            if _is_locked(error):  # rare: the log is being rebuilt; the writer has patience
+                return await self(work)
+            raise store_error(self._path, error) from None
+
+    def _put(self, work: Work[Any], future: asyncio.Future[Any] | None) -> None:
+        self._refuse_closed()
+        self._jobs.put(_Job(work, asyncio.get_running_loop(), future))
+
+    def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, future))
-        return await future
 
     def close(self) -> None:
         """Write what is queued and close the file; may be called twice."""
@@ -95,6 +136,7 @@ class Transactions:
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
+        self._reader.conn.close()
         self._db.conn.close()
 
     def _run(self) -> None:
@@ -135,20 +177,44 @@ class Transactions:
                 time.sleep(0.05)
 
     def _try(self, batch: list[_Job]) -> None:
-        """Run all of a batch in one transaction; work that fails takes back only itself."""
+        """Run all of a batch in one transaction; work that fails takes back only itself.
+
+        Savepoints are half of all statements, so they are set only once work has failed.
+        """
+        try:
+            self._run_all(batch, self._run_bare)
+        except _WorkError:
+            self._db.rollback()
+            self._run_all(batch, self._run_apart)
+
+    def _run_all(self, batch: list[_Job], run: Callable[[_Job], None]) -> None:
         self._db.conn.execute("BEGIN IMMEDIATE")
         for job in batch:
-            job.error = None
-            self._db.conn.execute("SAVEPOINT job")
-            try:
-                job.result = job.work(self._db)
-            except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
-                raise
-            except Exception as error:
-                job.error = error
-                self._db.conn.execute("ROLLBACK TO job")
-            self._db.conn.execute("RELEASE job")
+            run(job)
         self._db.conn.execute("COMMIT")
+
+    def _run_bare(self, job: _Job) -> None:
+        try:
+            job.result, job.error = job.work(self._db), None
+        except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
+            raise
+        except Exception:
+            raise _WorkError from None
+
+    def _run_apart(self, job: _Job) -> None:
+        self._db.conn.execute("SAVEPOINT job")
+        try:
+            job.result, job.error = job.work(self._db), None
+        except sqlite3.OperationalError:
+            raise
+        except Exception as error:
+            job.error = error
+            self._db.conn.execute("ROLLBACK TO job")
+        self._db.conn.execute("RELEASE job")
+
+
+class _WorkError(Exception):
+    """Work of a batch failed by its own fault."""
 
 
 def open_database(path: Path) -> Database:
@@ -166,6 +232,16 @@ def open_database(path: Path) -> Database:
     except (sqlite3.Error, OSError) as error:
         raise store_error(path, error) from None
     return db
+
+
+def _open_reader(path: Path) -> Database:
+    """Open a file that is up to date once more, to read; its locks are not waited for here."""
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=0)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise store_error(path, error) from None
+    return Database(connection)
 
 
 def store_error(path: Path, error: BaseException) -> StoreError:

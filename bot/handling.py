@@ -62,7 +62,7 @@ class Handling:
         return self.player.persona
 
     async def history(self, rounds: int = 1) -> list[Round]:
-        if self.is_reset:
+        if self.is_reset or not rounds:
             return []
         found = await self.store.history(self.key, rounds + 1)
         return [one for one in found if one != self.undone][-rounds:]

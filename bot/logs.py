@@ -30,6 +30,8 @@ def correlated(message: int) -> Iterator[None]:
 
 def set_up_logging(style: Literal["text", "json"]) -> None:
     """Log to standard error, for people or for programs."""
+    # What no line shows need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

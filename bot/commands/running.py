@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -75,7 +76,7 @@ async def _serve(runtime: Runtime, file: Path) -> None:
 
     loop.add_signal_handler(signal.SIGHUP, reload)
     async with watched(runtime, runtime.config.operation.port) as port:
-        await runtime.run(lambda: _tell_ready(runtime, port))
+        await runtime.run(lambda: _ready(runtime, port))
 
 
 async def _reload(runtime: Runtime, file: Path) -> None:
@@ -91,6 +92,13 @@ async def _reload(runtime: Runtime, file: Path) -> None:
         log.error("nothing was reloaded:\n%s", error)
         return
     log.info("reloaded %s", file)
+
+
+def _ready(runtime: Runtime, port: int | None) -> None:
+    """Note that all is loaded: it stays for good, so looking for garbage in it is a waste."""
+    gc.collect()
+    gc.freeze()
+    _tell_ready(runtime, port)
 
 
 def _tell_ready(runtime: Runtime, port: int | None) -> None:
