@@ -1,4 +1,4 @@
-"""One SQLite file, written by one thread, many transactions to a commit.
+"""One SQLite file, written in turns by the loop and a thread, many transactions to a commit.
 
 A commit that survives a power cut waits for the disk, which is slow, but not slower for a
 hundred messages than for one. So what the bot wants written queues up while a commit is
@@ -6,8 +6,10 @@ under way, and the next commit takes all of it (group commit). A database that a
 process holds (a backup, ``renshe db``) is waited for: a finished reply must not become an
 error because of a locked moment.
 
-A few rows are read at once, on a connection of their own: with a write-ahead log readers
-wait for no writer, and a thread that is asked costs several times what the reading does.
+What waits for the disk, for a lock, or may take long is the thread's. The statements before
+a commit take microseconds, so the loop runs them itself: two threads that pass the
+interpreter to and fro at each of them cost several times as much. A few rows are read at
+once too, on a connection of their own, since with a write-ahead log readers wait for no writer.
 """
 
 from __future__ import annotations
@@ -44,16 +46,16 @@ PATIENCE = 60.0
 
 @dataclass
 class _Job:
-    """A piece of work, and who waits for it, if anybody does."""
+    """A piece of work, and who waits for it, if anybody does; ``long`` keeps it off the loop."""
 
     work: Work[Any]
-    loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any] | None
+    long: bool = False
     result: Any = None
     error: BaseException | None = None
 
     def tell(self) -> None:
-        """Hand the result over, in the loop of who waits; nobody may any more."""
+        """Hand the result over; nobody may wait for it any more."""
         if self.future is None:
             if self.error is not None:
                 log.error("not written: %s", self.error)
@@ -64,6 +66,15 @@ class _Job:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(self.result)
+
+
+@dataclass
+class _Batch:
+    """Jobs of one commit, and whether all but the commit was done already."""
+
+    loop: asyncio.AbstractEventLoop
+    jobs: list[_Job]
+    has_run: bool = False
 
 
 class Transactions:
@@ -83,18 +94,26 @@ class Transactions:
         self._closed = False
         self._db = open_database(path)
         self._reader = _open_reader(path)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        # The thread waits for a lock by itself; the loop must not, see _has_run.
+        self._db.conn.execute("PRAGMA busy_timeout = 0")
+        self._waiting: list[_Job] = []
+        self._is_busy = False
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
-    async def __call__(self, work: Work[T]) -> T:
+    async def __call__(self, work: Work[T], *, long: bool = False) -> T:
         """Run ``work``; returns its result once it is on disk.
+
+        Args:
+            work: reads and writes.
+            long: it may take more than a millisecond.
 
         Raises:
             StoreError: it could not be written, or is closed; then nothing of it was written.
         """
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(work, future)
+        self._put(_Job(work, future, long))
         return await future
 
     def later(self, work: Work[Any]) -> None:
@@ -103,7 +122,7 @@ class Transactions:
         Raises:
             StoreError: it is closed.
         """
-        self._put(work, None)
+        self._put(_Job(work, None))
 
     async def read(self, work: Work[T]) -> T:
         """Read a few rows, which must be found by an index: all else waits while it does.
@@ -122,10 +141,6 @@ class Transactions:
                 return await self(work)
             raise store_error(self._path, error) from None
 
-    def _put(self, work: Work[Any], future: asyncio.Future[Any] | None) -> None:
-        self._refuse_closed()
-        self._jobs.put(_Job(work, asyncio.get_running_loop(), future))
-
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)
@@ -134,83 +149,109 @@ class Transactions:
         """Write what is queued and close the file; may be called twice."""
         self._closed = True
         if self._thread.is_alive():
-            self._jobs.put(None)
+            if self._waiting:
+                self._batches.put(_Batch(asyncio.get_running_loop(), self._waiting))
+                self._waiting = []
+            self._batches.put(None)
             self._thread.join()
         self._reader.conn.close()
         self._db.conn.close()
 
+    # --- in the loop --------------------------------------------------------------------------
+
+    def _put(self, job: _Job) -> None:
+        self._refuse_closed()
+        self._waiting.append(job)
+        if not self._is_busy:
+            self._is_busy = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._begin, loop)  # what else is asked for now comes along
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what waits, and have it committed; the connection is the thread's until then."""
+        jobs, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self._is_busy = bool(jobs)
+        if jobs:
+            self._batches.put(_Batch(loop, jobs, self._has_run(jobs)))
+
+    def _has_run(self, jobs: list[_Job]) -> bool:
+        """Run jobs up to their commit; whether that went well at the first try, and at once."""
+        if any(job.long for job in jobs):
+            return False
+        try:
+            self._run_all(jobs, _run_bare)
+        except (sqlite3.Error, _WorkError):
+            self._db.rollback()
+            return False
+        return True
+
+    def _end(self, batch: _Batch) -> None:
+        for job in batch.jobs:
+            job.tell()
+        self._begin(batch.loop)
+
+    # --- in the thread ------------------------------------------------------------------------
+
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while batch := self._batches.get():
             self._commit(batch)
-            by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-            for job in batch:
-                by_loop.setdefault(job.loop, []).append(job)
-            for loop, jobs in by_loop.items():
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_tell, jobs)
+            if not batch.loop.is_closed():
+                batch.loop.call_soon_threadsafe(self._end, batch)
 
-    def _next_batch(self) -> list[_Job]:
-        """Wait for work; nothing once the store is to be closed."""
-        first = self._jobs.get()
-        batch = [first] if first is not None else []
-        while batch and len(batch) < BATCH and not self._jobs.empty():
-            job = self._jobs.get()
-            if job is None:  # closing: what was queued before is still written
-                self._jobs.put(None)
-                break
-            batch.append(job)
-        return batch
-
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: _Batch) -> None:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                self._try(batch)
+                if not batch.has_run:
+                    self._try(batch.jobs)
+                self._db.conn.execute("COMMIT")
                 return
             except sqlite3.Error as error:
                 self._db.rollback()
+                batch.has_run = False
                 if not _is_locked(error) or time.monotonic() > deadline:
                     told = store_error(self._path, error)
-                    for job in batch:
+                    for job in batch.jobs:
                         job.error = told
                     return
                 time.sleep(0.05)
 
-    def _try(self, batch: list[_Job]) -> None:
-        """Run all of a batch in one transaction; work that fails takes back only itself.
+    def _try(self, jobs: list[_Job]) -> None:
+        """Run jobs in one transaction; work that fails takes back only itself.
 
         Savepoints are half of all statements, so they are set only once work has failed.
         """
         try:
-            self._run_all(batch, self._run_bare)
+            self._run_all(jobs, _run_bare)
         except _WorkError:
             self._db.rollback()
-            self._run_all(batch, self._run_apart)
+            self._run_all(jobs, _run_apart)
 
-    def _run_all(self, batch: list[_Job], run: Callable[[_Job], None]) -> None:
+    def _run_all(self, jobs: list[_Job], run: Callable[[_Job, Database], None]) -> None:
         self._db.conn.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            run(job)
-        self._db.conn.execute("COMMIT")
+        for job in jobs:
+            run(job, self._db)
 
-    def _run_bare(self, job: _Job) -> None:
-        try:
-            job.result, job.error = job.work(self._db), None
-        except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
-            raise
-        except Exception:
-            raise _WorkError from None
 
-    def _run_apart(self, job: _Job) -> None:
-        self._db.conn.execute("SAVEPOINT job")
-        try:
-            job.result, job.error = job.work(self._db), None
-        except sqlite3.OperationalError:
-            raise
-        except Exception as error:
-            job.error = error
-            self._db.conn.execute("ROLLBACK TO job")
-        self._db.conn.execute("RELEASE job")
+def _run_bare(job: _Job, db: Database) -> None:
+    try:
+        job.result, job.error = job.work(db), None
+    except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
+        raise
+    except Exception:
+        raise _WorkError from None
+
+
+def _run_apart(job: _Job, db: Database) -> None:
+    db.conn.execute("SAVEPOINT job")
+    try:
+        job.result, job.error = job.work(db), None
+    except sqlite3.OperationalError:
+        raise
+    except Exception as error:
+        job.error = error
+        db.conn.execute("ROLLBACK TO job")
+    db.conn.execute("RELEASE job")
 
 
 class _WorkError(Exception):

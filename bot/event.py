@@ -231,6 +231,8 @@ class SessionKey:
     @property
     def whole_chat(self) -> SessionKey:
         """The chat without its division into threads and users."""
+        if self.thread is None and self.user is None:
+            return self
         return SessionKey(self.platform, self.self_id, self.chat)
 
     def __str__(self) -> str:

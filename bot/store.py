@@ -99,7 +99,7 @@ class Store:
     async def waiting(self) -> list[Accepted]:
         """Return the events that nobody has answered yet, oldest first."""
         sql = "SELECT id, session, event FROM inbox WHERE state = 'accepted' ORDER BY id"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return [
             Accepted(id, SessionKey.parse(session), self._events.validate_json(event))
             for id, session, event in rows
@@ -186,7 +186,7 @@ class Store:
     async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
         """Return the messages that were never begun to be sent, oldest first."""
         sql = "SELECT id, session, message FROM outbox WHERE state = 'pending' ORDER BY id"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return [
             (SessionKey.parse(session), self._read_message(id, message))
             for id, session, message in rows
@@ -201,7 +201,7 @@ class Store:
     async def personas(self) -> dict[SessionKey, str]:
         """Return the personas that were chosen, by the key of the chat."""
         sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return {SessionKey.parse(key): persona for key, persona in rows}
 
     async def chat_kind(self, session: SessionKey) -> ChatKind | None:
@@ -215,11 +215,11 @@ class Store:
         """Give everything of chat ``old`` to chat ``new``."""
         before = str(SessionKey(account.platform, account.self_id, old))
         after = str(SessionKey(account.platform, account.self_id, new))
-        await self._transaction(lambda db: self._move(db, before, after, new))
+        await self._transaction(lambda db: self._move(db, before, after, new), long=True)
 
     async def counts(self) -> dict[str, int]:
         """Return how many rows there are in each state of inbox and outbox, and turns."""
-        return await self._transaction(count_rows)
+        return await self._transaction(count_rows, long=True)
 
     # --- plugin storage -----------------------------------------------------------------------
 

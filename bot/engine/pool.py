@@ -9,7 +9,6 @@ free again at the model's next word.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -62,7 +61,7 @@ class Thought:
     def __init__(self, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._steps: asyncio.Queue[str | _End] = asyncio.Queue()
-        self._unwanted = threading.Event()
+        self._unwanted = False
         self._timer = self._loop.call_later(deadline, self._expire, deadline)
 
     async def stream(self) -> AsyncIterator[str]:
@@ -79,7 +78,7 @@ class Thought:
                 raise step.error
         finally:
             self._timer.cancel()
-            self._unwanted.set()
+            self._unwanted = True
 
     def interrupt(self) -> None:
         """End the reply; its reader gets :class:`Interrupted`."""
@@ -87,11 +86,11 @@ class Thought:
 
     def think(self, engine: Engine, messages: Sequence[Message]) -> None:
         """Run the engine; in a thread of the pool."""
-        if self._unwanted.is_set():
+        if self._unwanted:
             return
         try:
             for reply in engine.stream(messages):
-                if self._unwanted.is_set():
+                if self._unwanted:
                     return
                 self._put(reply)
         except Exception as error:  # whatever it is, it is for the reader to deal with
@@ -107,7 +106,7 @@ class Thought:
         self._end(_too_late(deadline))
 
     def _end(self, error: Exception) -> None:
-        self._unwanted.set()
+        self._unwanted = True
         self._steps.put_nowait(_End(error))
 
 

@@ -87,7 +87,7 @@ async def test_an_outcome_is_a_state(
 ) -> None:
     (message,) = await answered(store, 1, "q", "a")
     await store.sending(message)
-    await store.sent(message, outcome)
+    store.sent(message, outcome)
     assert (await store.counts())[f"outbox.{state}"] == 1
 
 
