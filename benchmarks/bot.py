@@ -27,7 +27,7 @@ from benchmarks.onebot_load import Pace, connected, free_port
 PERSONA = Path("personas/muxue.yaml").absolute()
 ROUNDS = 5
 SESSIONS = 50
-LOADS = {1: 300, 8: 1000, 50: 2000}
+LOADS = {1: 200, 8: 500, 50: 2000, 200: 2000}
 """Messages of each load, by how many of them are unanswered at a time."""
 FEW, MANY = 1000, 10_000
 """Different sessions after which memory is read."""
@@ -68,7 +68,7 @@ class Side:
 
     def middle(self, in_flight: int, name: str) -> float:
         """Return the median over the rounds."""
-        return statistics.median(getattr(pace, name) for pace in self.paces[in_flight])
+        return float(statistics.median(getattr(pace, name) for pace in self.paces[in_flight]))
 
 
 def main() -> None:

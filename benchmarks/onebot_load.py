@@ -73,7 +73,8 @@ class Load:
         """Say something and return the seconds until the reply."""
         number = next(self._numbers)
         text = f"第 {number} 句话，今天天气怎么样？"
-        reply = self._replies[text] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._replies[text] = reply
         frame = json.dumps(_message(number, user, text), ensure_ascii=False)
         sent = time.perf_counter()
         await self._ws.send_str(frame)

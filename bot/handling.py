@@ -46,6 +46,8 @@ class Handling:
     @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
+        if len(self.events) == 1:
+            return self.events[0].event
         text = "\n".join(accepted.event.text for accepted in self.events)
         return replace(self.events[-1].event, text=text)
 

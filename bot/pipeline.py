@@ -147,6 +147,8 @@ class Pipeline:
 
     def _unknown_command(self, event: Event, prefix: str) -> str:
         """Return what to say to a command that there is not; nothing if it is none."""
+        if not event.text.startswith(prefix):
+            return ""
         word = re.match(rf"{re.escape(prefix)}(\w+)", event.text)
         if word is None:
             return ""
