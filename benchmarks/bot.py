@@ -27,7 +27,7 @@ from benchmarks.onebot_load import Pace, connected, free_port
 PERSONA = Path("personas/muxue.yaml").absolute()
 ROUNDS = 5
 SESSIONS = 50
-LOADS = {1: 200, 8: 500, 50: 2000, 200: 2000}
+LOADS = {1: 200, 8: 500, 50: 1000, 200: 2000}
 """Messages of each load, by how many of them are unanswered at a time."""
 FEW, MANY = 1000, 10_000
 """Different sessions after which memory is read."""
