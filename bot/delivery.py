@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.adapter import Adapter, Capabilities
 from bot.config import Delivery as Pace
-from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, SessionKey, Unknown
+from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, Unknown
 from bot.metrics import Metrics
 from bot.store import Store
 from bot.text import split_text, well_formed
@@ -136,7 +136,7 @@ class Delivery:
 
 
 def _log_outcome(message: Outgoing, outcome: Outcome) -> None:
-    key = SessionKey(message.account.platform, message.account.self_id, message.chat.id)
+    key = f"{message.account}:{message.chat.id}"
     if isinstance(outcome, Sent):
         log.info("sent message %s to %s", message.id, key)
     elif isinstance(outcome, Unknown):
