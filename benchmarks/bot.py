@@ -25,7 +25,7 @@ from rich.table import Table
 from benchmarks.onebot_load import Pace, connected, free_port
 
 PERSONA = Path("personas/muxue.yaml").absolute()
-ROUNDS = 5
+ROUNDS = 3
 SESSIONS = 50
 LOADS = {1: 200, 8: 500, 50: 1000, 200: 2000}
 """Messages of each load, by how many of them are unanswered at a time."""

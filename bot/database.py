@@ -72,13 +72,12 @@ class _Job:
 class _Batch:
     """Jobs of one commit, and whether all but the commit was done already."""
 
-    loop: asyncio.AbstractEventLoop
     jobs: list[_Job]
     has_run: bool = False
 
 
 class Transactions:
-    """A database that any task may write to.
+    """A database that any task of one loop may write to.
 
     Args:
         path: the file; made if it is not there.
@@ -96,6 +95,7 @@ class Transactions:
         self._reader = _open_reader(path)
         # The thread waits for a lock by itself; the loop must not, see _has_run.
         self._db.conn.execute("PRAGMA busy_timeout = 0")
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[_Job] = []
         self._is_busy = False
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
@@ -150,7 +150,7 @@ class Transactions:
         self._closed = True
         if self._thread.is_alive():
             if self._waiting:
-                self._batches.put(_Batch(asyncio.get_running_loop(), self._waiting))
+                self._batches.put(_Batch(self._waiting))
                 self._waiting = []
             self._batches.put(None)
             self._thread.join()
@@ -164,15 +164,15 @@ class Transactions:
         self._waiting.append(job)
         if not self._is_busy:
             self._is_busy = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._begin, loop)  # what else is asked for now comes along
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._begin)  # what else is asked for now comes along
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self) -> None:
         """Run what waits, and have it committed; the connection is the thread's until then."""
         jobs, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
         self._is_busy = bool(jobs)
         if jobs:
-            self._batches.put(_Batch(loop, jobs, self._has_run(jobs)))
+            self._batches.put(_Batch(jobs, self._has_run(jobs)))
 
     def _has_run(self, jobs: list[_Job]) -> bool:
         """Run jobs up to their commit; whether that went well at the first try, and at once."""
@@ -188,15 +188,15 @@ class Transactions:
     def _end(self, batch: _Batch) -> None:
         for job in batch.jobs:
             job.tell()
-        self._begin(batch.loop)
+        self._begin()
 
     # --- in the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
         while batch := self._batches.get():
             self._commit(batch)
-            if not batch.loop.is_closed():
-                batch.loop.call_soon_threadsafe(self._end, batch)
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._end, batch)
 
     def _commit(self, batch: _Batch) -> None:
         deadline = time.monotonic() + self._patience
