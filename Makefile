@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint transcript bench bench-6b bench-retention clean
+.PHONY: demo test lint transcript bench bench-6b bench-bot bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -37,6 +37,9 @@ bench: .venv/installed-bench
 bench-6b: .venv/installed-bench
 	$(BIN)/python -m benchmarks real_size
 
+bench-bot: .venv/installed-bench
+	$(BIN)/python -m benchmarks bot
+
 bench-retention: .venv/installed-bench
 	$(BIN)/python -m benchmarks retention
 
@@ -54,7 +57,7 @@ bench-retention: .venv/installed-bench
 	@touch $@
 
 .venv/installed-bench: .venv/installed
-	$(PIP) --editable '.[tiny,page,bench]'
+	$(PIP) --editable '.[tiny,page,bot,bench]'
 	@touch $@
 
 # The browser tests drive Debian's own Chromium; nothing is downloaded by the test tool.

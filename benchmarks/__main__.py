@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = ("startup", "memory", "peer", "steps")
-HEAVY = ("real_size", "retention")
-"""Run only by name: a model of the true size; an hour of ablation."""
+HEAVY = ("bot", "real_size", "retention")
+"""Run only by name: two bots under load; a model of the true size; an hour of ablation."""
 
 
 def main() -> None:

@@ -1,15 +1,21 @@
-"""One SQLite file, written by one thread, many transactions to a commit.
+"""One SQLite file, written in turns by the loop and a thread, many transactions to a commit.
 
 A commit that survives a power cut waits for the disk, which is slow, but not slower for a
 hundred messages than for one. So what the bot wants written queues up while a commit is
 under way, and the next commit takes all of it (group commit). A database that another
 process holds (a backup, ``renshe db``) is waited for: a finished reply must not become an
 error because of a locked moment.
+
+What waits for the disk, for a lock, or may take long is the thread's. The statements before
+a commit take microseconds, so the loop runs them itself: two threads that pass the
+interpreter to and fro at each of them cost several times as much. A few rows are read at
+once too, on a connection of their own, since with a write-ahead log readers wait for no writer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import sqlite3
 import threading
@@ -25,6 +31,8 @@ from bot.errors import StoreError
 from bot.schema import migrations
 from trainer.language import say
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Work = Callable[[Database], T]
 """A piece of a transaction; it may be run again after a lock, so it touches nothing else."""
@@ -38,16 +46,20 @@ PATIENCE = 60.0
 
 @dataclass
 class _Job:
-    """A piece of work, and who waits for it."""
+    """A piece of work, and who waits for it, if anybody does; ``long`` keeps it off the loop."""
 
     work: Work[Any]
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
+    future: asyncio.Future[Any] | None
+    long: bool = False
     result: Any = None
     error: BaseException | None = None
 
     def tell(self) -> None:
-        """Hand the result over, in the loop of who waits; nobody may any more."""
+        """Hand the result over; nobody may wait for it any more."""
+        if self.future is None:
+            if self.error is not None:
+                log.error("not written: %s", self.error)
+            return
         if self.future.done():
             return
         if self.error is not None:
@@ -56,8 +68,16 @@ class _Job:
             self.future.set_result(self.result)
 
 
+@dataclass
+class _Batch:
+    """Jobs of one commit, and whether all but the commit was done already."""
+
+    jobs: list[_Job]
+    has_run: bool = False
+
+
 class Transactions:
-    """A database that any task may write to.
+    """A database that any task of one loop may write to.
 
     Args:
         path: the file; made if it is not there.
@@ -72,83 +92,170 @@ class Transactions:
         self._patience = patience
         self._closed = False
         self._db = open_database(path)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._reader = _open_reader(path)
+        # The thread waits for a lock by itself; the loop must not, see _has_run.
+        self._db.conn.execute("PRAGMA busy_timeout = 0")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[_Job] = []
+        self._is_busy = False
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store", daemon=True)
         self._thread.start()
 
-    async def __call__(self, work: Work[T]) -> T:
+    async def __call__(self, work: Work[T], *, long: bool = False) -> T:
         """Run ``work``; returns its result once it is on disk.
+
+        Args:
+            work: reads and writes.
+            long: it may take more than a millisecond.
 
         Raises:
             StoreError: it could not be written, or is closed; then nothing of it was written.
         """
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(_Job(work, future, long))
+        return await future
+
+    def later(self, work: Work[Any]) -> None:
+        """Have ``work`` run after all that was asked for before; that it fails is only logged.
+
+        Raises:
+            StoreError: it is closed.
+        """
+        self._put(_Job(work, None))
+
+    async def read(self, work: Work[T]) -> T:
+        """Read a few rows, which must be found by an index: all else waits while it does.
+
+        Args:
+            work: reads to the end whatever it asks for, and writes nothing.
+
+        Raises:
+            StoreError: it could not be read, or is closed.
+        """
+        self._refuse_closed()
+        try:
+            return work(self._reader)
+        except sqlite3.Error as error:
+            if _is_locked(error):  # rare: the log is being rebuilt; the writer has patience
+                return await self(work)
+            raise store_error(self._path, error) from None
+
+    def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(work, loop, future))
-        return await future
 
     def close(self) -> None:
         """Write what is queued and close the file; may be called twice."""
         self._closed = True
         if self._thread.is_alive():
-            self._jobs.put(None)
+            if self._waiting:
+                self._batches.put(_Batch(self._waiting))
+                self._waiting = []
+            self._batches.put(None)
             self._thread.join()
+        self._reader.conn.close()
         self._db.conn.close()
 
+    # --- in the loop --------------------------------------------------------------------------
+
+    def _put(self, job: _Job) -> None:
+        self._refuse_closed()
+        self._waiting.append(job)
+        if not self._is_busy:
+            self._is_busy = True
+            self._loop = asyncio.get_running_loop()
+            self._loop.call_soon(self._begin)  # what else is asked for now comes along
+
+    def _begin(self) -> None:
+        """Run what waits, and have it committed; the connection is the thread's until then."""
+        jobs, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self._is_busy = bool(jobs)
+        if jobs:
+            self._batches.put(_Batch(jobs, self._has_run(jobs)))
+
+    def _has_run(self, jobs: list[_Job]) -> bool:
+        """Run jobs up to their commit; whether that went well at the first try, and at once."""
+        if any(job.long for job in jobs):
+            return False
+        try:
+            self._run_all(jobs, _run_bare)
+        except (sqlite3.Error, _WorkError):
+            self._db.rollback()
+            return False
+        return True
+
+    def _end(self, batch: _Batch) -> None:
+        for job in batch.jobs:
+            job.tell()
+        self._begin()
+
+    # --- in the thread ------------------------------------------------------------------------
+
     def _run(self) -> None:
-        while batch := self._next_batch():
+        while batch := self._batches.get():
             self._commit(batch)
-            by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
-            for job in batch:
-                by_loop.setdefault(job.loop, []).append(job)
-            for loop, jobs in by_loop.items():
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(_tell, jobs)
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._end, batch)
 
-    def _next_batch(self) -> list[_Job]:
-        """Wait for work; nothing once the store is to be closed."""
-        first = self._jobs.get()
-        batch = [first] if first is not None else []
-        while batch and len(batch) < BATCH and not self._jobs.empty():
-            job = self._jobs.get()
-            if job is None:  # closing: what was queued before is still written
-                self._jobs.put(None)
-                break
-            batch.append(job)
-        return batch
-
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: _Batch) -> None:
         deadline = time.monotonic() + self._patience
         while True:
             try:
-                self._try(batch)
+                if not batch.has_run:
+                    self._try(batch.jobs)
+                self._db.conn.execute("COMMIT")
                 return
             except sqlite3.Error as error:
                 self._db.rollback()
+                batch.has_run = False
                 if not _is_locked(error) or time.monotonic() > deadline:
                     told = store_error(self._path, error)
-                    for job in batch:
+                    for job in batch.jobs:
                         job.error = told
                     return
                 time.sleep(0.05)
 
-    def _try(self, batch: list[_Job]) -> None:
-        """Run all of a batch in one transaction; work that fails takes back only itself."""
+    def _try(self, jobs: list[_Job]) -> None:
+        """Run jobs in one transaction; work that fails takes back only itself.
+
+        Savepoints are half of all statements, so they are set only once work has failed.
+        """
+        try:
+            self._run_all(jobs, _run_bare)
+        except _WorkError:
+            self._db.rollback()
+            self._run_all(jobs, _run_apart)
+
+    def _run_all(self, jobs: list[_Job], run: Callable[[_Job, Database], None]) -> None:
         self._db.conn.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            job.error = None
-            self._db.conn.execute("SAVEPOINT job")
-            try:
-                job.result = job.work(self._db)
-            except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
-                raise
-            except Exception as error:
-                job.error = error
-                self._db.conn.execute("ROLLBACK TO job")
-            self._db.conn.execute("RELEASE job")
-        self._db.conn.execute("COMMIT")
+        for job in jobs:
+            run(job, self._db)
+
+
+def _run_bare(job: _Job, db: Database) -> None:
+    try:
+        job.result, job.error = job.work(db), None
+    except sqlite3.OperationalError:  # the disk, a lock: it would fail for all
+        raise
+    except Exception:
+        raise _WorkError from None
+
+
+def _run_apart(job: _Job, db: Database) -> None:
+    db.conn.execute("SAVEPOINT job")
+    try:
+        job.result, job.error = job.work(db), None
+    except sqlite3.OperationalError:
+        raise
+    except Exception as error:
+        job.error = error
+        db.conn.execute("ROLLBACK TO job")
+    db.conn.execute("RELEASE job")
+
+
+class _WorkError(Exception):
+    """Work of a batch failed by its own fault."""
 
 
 def open_database(path: Path) -> Database:
@@ -166,6 +273,16 @@ def open_database(path: Path) -> Database:
     except (sqlite3.Error, OSError) as error:
         raise store_error(path, error) from None
     return db
+
+
+def _open_reader(path: Path) -> Database:
+    """Open a file that is up to date once more, to read; its locks are not waited for here."""
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=0)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise store_error(path, error) from None
+    return Database(connection)
 
 
 def store_error(path: Path, error: BaseException) -> StoreError:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.adapter import Adapter, Capabilities
 from bot.config import Delivery as Pace
-from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, SessionKey, Unknown
+from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, Unknown
 from bot.metrics import Metrics
 from bot.store import Store
 from bot.text import split_text, well_formed
@@ -47,7 +47,10 @@ class Delivery:
 
     def adapter(self, account: Account) -> Adapter | None:
         """Return the adapter that has an account now."""
-        return next((one for one in self._adapters if account in one.accounts), None)
+        for one in self._adapters:  # several times a message: a generator takes twice as long
+            if account in one.accounts:
+                return one
+        return None
 
     def capabilities(self, account: Account) -> Capabilities:
         """Return what an account's platform can do, whether it is connected or not."""
@@ -89,35 +92,42 @@ class Delivery:
         pieces = split_text(well_formed(text).strip(), limit, able.measure)
         return [piece.strip() for piece in pieces if piece.strip()]
 
-    async def deliver(self, messages: Sequence[Outgoing]) -> None:
-        """Send messages one after the other, as fast as one who types them."""
+    async def deliver(self, messages: Sequence[Outgoing], *, noted: bool = False) -> None:
+        """Send messages one after the other, as fast as one who types them.
+
+        Args:
+            messages: they are in the outbox.
+            noted: the first one is noted as ``unknown`` already.
+        """
         for index, message in enumerate(messages):
             if index and self._pace.typing_speed:
                 seconds = len(message.text) / self._pace.typing_speed
                 await asyncio.sleep(min(seconds, self._pace.longest_pause))
-            outcome = await self._send(message)
+            outcome = await self._send(message, noted=noted and not index)
             self._metrics.sent.labels(type(outcome).__name__.lower()).inc()
             await self._told(message, outcome)
 
-    async def _send(self, message: Outgoing) -> Outcome:
+    async def _send(self, message: Outgoing, *, noted: bool) -> Outcome:
         """Send a message; again while it surely was not delivered but may be later."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.give_up
         while True:
-            outcome = await self._once(message)
+            outcome = await self._once(message, noted=noted)
+            noted = False
             if isinstance(outcome, Failed) and loop.time() > until:
                 outcome = Failed(outcome.reason)
-            await self._store.sent(message, outcome)
+            self._store.sent(message, outcome)
             if not isinstance(outcome, Failed) or outcome.retry_after is None:
                 _log_outcome(message, outcome)
                 return outcome
             await asyncio.sleep(outcome.retry_after)
 
-    async def _once(self, message: Outgoing) -> Outcome:
+    async def _once(self, message: Outgoing, *, noted: bool) -> Outcome:
         adapter = self.adapter(message.account)
         if adapter is None:
             return Failed("not connected", NOT_CONNECTED)
-        await self._store.sending(message)
+        if not noted:
+            await self._store.sending(message)
         try:
             return await adapter.send(message)
         except Exception as error:  # it promised not to; then nobody knows what became of it
@@ -126,7 +136,7 @@ class Delivery:
 
 
 def _log_outcome(message: Outgoing, outcome: Outcome) -> None:
-    key = SessionKey(message.account.platform, message.account.self_id, message.chat.id)
+    key = f"{message.account}:{message.chat.id}"
     if isinstance(outcome, Sent):
         log.info("sent message %s to %s", message.id, key)
     elif isinstance(outcome, Unknown):

@@ -46,6 +46,8 @@ class Handling:
     @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
+        if len(self.events) == 1:
+            return self.events[0].event
         text = "\n".join(accepted.event.text for accepted in self.events)
         return replace(self.events[-1].event, text=text)
 
@@ -62,7 +64,7 @@ class Handling:
         return self.player.persona
 
     async def history(self, rounds: int = 1) -> list[Round]:
-        if self.is_reset:
+        if self.is_reset or not rounds:
             return []
         found = await self.store.history(self.key, rounds + 1)
         return [one for one in found if one != self.undone][-rounds:]

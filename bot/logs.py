@@ -30,6 +30,9 @@ def correlated(message: int) -> Iterator[None]:
 
 def set_up_logging(style: Literal["text", "json"]) -> None:
     """Log to standard error, for people or for programs."""
+    # What no line shows need not be found out for each ("Optimization" in Python's HOWTO).
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

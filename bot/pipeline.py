@@ -147,6 +147,8 @@ class Pipeline:
 
     def _unknown_command(self, event: Event, prefix: str) -> str:
         """Return what to say to a command that there is not; nothing if it is none."""
+        if not event.text.startswith(prefix):
+            return ""
         word = re.match(rf"{re.escape(prefix)}(\w+)", event.text)
         if word is None:
             return ""
@@ -199,7 +201,8 @@ class Pipeline:
         return draft.begun
 
     async def _prompt(self, handling: Handling) -> Prompt:
-        history = await handling.history(self._config.sessions.rounds)
+        rounds = min(self._config.sessions.rounds, handling.player.engine.rounds)
+        history = await handling.history(rounds)
         prompt = Prompt(handling.question or "", history)
         offered = {Event: handling.event, Session: handling, Prompt: prompt}
         await self._plugins.tell("before_prompt", offered)
@@ -263,13 +266,16 @@ class Pipeline:
         to = (event.message_id, event.sender.id)
         messages = self._delivery.messages(template(handling), replies, to=to)
         answer = handling.answer(messages)
+        is_begun = begun is not None and bool(messages)
+        # A message that can be sent now is noted so here, which spares it a commit of its own.
+        noted = is_begun or self._delivery.adapter(event.account) is not None
         if begun is not None and messages:
             unsent = await self._store.finish(answer, begun)
         else:
-            unsent = await self._store.settle(answer)
+            unsent = await self._store.settle(answer, sending=noted)
         if handling.switched is not None:
             self._cast.choose(handling.key, handling.switched)
-        await self._delivery.deliver(unsent)
+        await self._delivery.deliver(unsent, noted=noted)
 
 
 class _Draft:

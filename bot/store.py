@@ -23,7 +23,7 @@ from typing import Literal
 from pydantic import TypeAdapter
 from sqlite_utils import Database
 
-from bot.database import PATIENCE, Transactions
+from bot.database import PATIENCE, Transactions, Work
 from bot.event import Account, ChatKind, Event, Failed, Outcome, Outgoing, Sent, SessionKey
 from bot.turns import Round, Turn, read_rounds, write_turns
 
@@ -99,7 +99,7 @@ class Store:
     async def waiting(self) -> list[Accepted]:
         """Return the events that nobody has answered yet, oldest first."""
         sql = "SELECT id, session, event FROM inbox WHERE state = 'accepted' ORDER BY id"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return [
             Accepted(id, SessionKey.parse(session), self._events.validate_json(event))
             for id, session, event in rows
@@ -107,13 +107,22 @@ class Store:
 
     # --- answers ------------------------------------------------------------------------------
 
-    async def settle(self, answer: Answer) -> list[Outgoing]:
-        """Write an answer down, whole; returns its messages, which have to be sent now."""
+    async def settle(self, answer: Answer, *, sending: bool = False) -> list[Outgoing]:
+        """Write an answer down, whole; returns its messages, which have to be sent now.
+
+        Args:
+            answer: all of it.
+            sending: its first message is about to be sent, as :meth:`sending` would note.
+        """
+        to = answer.events[0]
 
         def work(db: Database) -> list[Outgoing]:
             _mark(db, answer.events, "done")
             _write_turns(db, answer)
-            return [self._put(db, answer.events[0], message) for message in answer.messages]
+            return [
+                self._put(db, to, message, "unknown" if sending and not index else "pending")
+                for index, message in enumerate(answer.messages)
+            ]
 
         return await self._transaction(work)
 
@@ -158,22 +167,26 @@ class Store:
 
     async def sending(self, message: Outgoing) -> None:
         """Note that a message is about to be sent; until it is told, its fate is unknown."""
-        await self._set_outcome(message, "unknown", "", "")
+        await self._transaction(_outcome_of(message, "unknown"))
 
-    async def sent(self, message: Outgoing, outcome: Outcome) -> None:
-        """Note what became of a message; one that may be tried again is pending."""
+    def sent(self, message: Outgoing, outcome: Outcome) -> None:
+        """Note what became of a message; one that may be tried again is pending.
+
+        Nobody has to wait for that: killed before it is on disk, the message stays unknown.
+        """
         if isinstance(outcome, Sent):
-            await self._set_outcome(message, "sent", outcome.message_id, "")
+            work = _outcome_of(message, "sent", outcome.message_id)
         elif isinstance(outcome, Failed):
             state = "failed" if outcome.retry_after is None else "pending"
-            await self._set_outcome(message, state, "", outcome.reason)
+            work = _outcome_of(message, state, reason=outcome.reason)
         else:
-            await self._set_outcome(message, "unknown", "", outcome.reason)
+            work = _outcome_of(message, "unknown", reason=outcome.reason)
+        self._transaction.later(work)
 
     async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
         """Return the messages that were never begun to be sent, oldest first."""
         sql = "SELECT id, session, message FROM outbox WHERE state = 'pending' ORDER BY id"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return [
             (SessionKey.parse(session), self._read_message(id, message))
             for id, session, message in rows
@@ -183,45 +196,47 @@ class Store:
 
     async def history(self, session: SessionKey, rounds: int) -> list[Round]:
         """Return the latest whole rounds since the last reset that were not taken back."""
-        return await self._transaction(lambda db: read_rounds(db, session, rounds))
+        return await self._transaction.read(lambda db: read_rounds(db, session, rounds))
 
     async def personas(self) -> dict[SessionKey, str]:
         """Return the personas that were chosen, by the key of the chat."""
         sql = "SELECT key, persona FROM chats WHERE persona IS NOT NULL"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall())
+        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
         return {SessionKey.parse(key): persona for key, persona in rows}
 
     async def chat_kind(self, session: SessionKey) -> ChatKind | None:
         """Return whether a chat is private or a group; None if the bot was never in it."""
         sql = "SELECT kind FROM chats WHERE key = ?"
         key = [str(session.whole_chat)]
-        row = await self._transaction(lambda db: db.conn.execute(sql, key).fetchone())
-        return row[0] if row else None
+        rows = await self._transaction.read(lambda db: db.conn.execute(sql, key).fetchall())
+        return rows[0][0] if rows else None
 
     async def move_chat(self, account: Account, old: str, new: str) -> None:
         """Give everything of chat ``old`` to chat ``new``."""
         before = str(SessionKey(account.platform, account.self_id, old))
         after = str(SessionKey(account.platform, account.self_id, new))
-        await self._transaction(lambda db: self._move(db, before, after, new))
+        await self._transaction(lambda db: self._move(db, before, after, new), long=True)
 
     async def counts(self) -> dict[str, int]:
         """Return how many rows there are in each state of inbox and outbox, and turns."""
-        return await self._transaction(count_rows)
+        return await self._transaction(count_rows, long=True)
 
     # --- plugin storage -----------------------------------------------------------------------
 
     async def get(self, plugin: str, scope: str, key: str) -> str | None:
         """Return what a plugin kept, as the text it gave."""
         sql = "SELECT value FROM plugin_storage WHERE plugin = ? AND scope = ? AND key = ?"
-        row = await self._transaction(
-            lambda db: db.conn.execute(sql, (plugin, scope, key)).fetchone()
+        rows = await self._transaction.read(
+            lambda db: db.conn.execute(sql, (plugin, scope, key)).fetchall()
         )
-        return row[0] if row else None
+        return rows[0][0] if rows else None
 
     async def items(self, plugin: str, scope: str) -> dict[str, str]:
         """Return everything that a plugin kept in a scope, by key."""
         sql = "SELECT key, value FROM plugin_storage WHERE plugin = ? AND scope = ? ORDER BY key"
-        rows = await self._transaction(lambda db: db.conn.execute(sql, (plugin, scope)).fetchall())
+        rows = await self._transaction.read(
+            lambda db: db.conn.execute(sql, (plugin, scope)).fetchall()
+        )
         return dict(rows)
 
     async def put(self, plugin: str, scope: str, key: str, value: str | None) -> None:
@@ -262,13 +277,6 @@ class Store:
         """Insert a message; its id is that of the row."""
         row = (session, round, user, state, self._dump_message(message), time.time())
         return replace(message, id=str(db.conn.execute(_INSERT_MESSAGE, row).lastrowid))
-
-    async def _set_outcome(
-        self, message: Outgoing, state: str, message_id: str, reason: str
-    ) -> None:
-        sql = "UPDATE outbox SET state = ?, message_id = ?, reason = ? WHERE id = ?"
-        values = (state, message_id, reason, int(message.id))
-        await self._transaction(lambda db: db.conn.execute(sql, values).rowcount)
 
     def _move(self, db: Database, before: str, after: str, chat: str) -> None:
         """Re-key sessions; what waits or is unsent goes to the new chat as well."""
@@ -312,6 +320,14 @@ def count_rows(db: Database) -> dict[str, int]:
 def _mark(db: Database, events: Sequence[Accepted], state: InboxState) -> None:
     rows = [(state, accepted.id) for accepted in events]
     db.conn.executemany("UPDATE inbox SET state = ? WHERE id = ?", rows)
+
+
+def _outcome_of(
+    message: Outgoing, state: str, message_id: str = "", reason: str = ""
+) -> Work[object]:
+    sql = "UPDATE outbox SET state = ?, message_id = ?, reason = ? WHERE id = ?"
+    values = (state, message_id, reason, int(message.id))
+    return lambda db: db.conn.execute(sql, values)
 
 
 def _write_turns(db: Database, answer: Answer) -> None:

@@ -24,7 +24,7 @@ from uuid import uuid4
 from bot.adapter import Capabilities, Link
 from bot.cast import Player
 from bot.config import BotConfig
-from bot.engine import Engine
+from bot.engine import ALL_ROUNDS, Engine
 from bot.event import (
     Account,
     Chat,
@@ -74,6 +74,10 @@ class ScriptedEngine:
     @property
     def persona(self) -> Persona:
         return self._persona
+
+    @property
+    def rounds(self) -> int:
+        return ALL_ROUNDS
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         self.prompts.append(list(messages))

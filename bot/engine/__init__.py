@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from trainer.chat import Message
 from trainer.persona import Persona
+
+ALL_ROUNDS = sys.maxsize
+"""As many as there are: :attr:`Engine.rounds` of what cuts a history by its words."""
 
 
 class Engine(Protocol):
@@ -15,6 +19,10 @@ class Engine(Protocol):
     @property
     def persona(self) -> Persona:
         """Who answers."""
+
+    @property
+    def rounds(self) -> int:
+        """Rounds before the last message that it can make use of; more need not be read."""
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """Answer the last message; yields the reply so far each time it has changed.

@@ -18,6 +18,10 @@ class EchoEngine:
     def persona(self) -> Persona:
         return self._persona
 
+    @property
+    def rounds(self) -> int:
+        return 0
+
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         yield messages[-1].text
 

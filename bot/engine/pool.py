@@ -9,7 +9,6 @@ free again at the model's next word.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -61,10 +60,9 @@ class Thought:
 
     def __init__(self, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._until = self._loop.time() + deadline
-        self._deadline = deadline
         self._steps: asyncio.Queue[str | _End] = asyncio.Queue()
-        self._unwanted = threading.Event()
+        self._unwanted = False
+        self._timer = self._loop.call_later(deadline, self._expire, deadline)
 
     async def stream(self) -> AsyncIterator[str]:
         """Yield the reply so far, each time it has changed.
@@ -74,25 +72,25 @@ class Thought:
             Interrupted: :meth:`interrupt` was called.
         """
         try:
-            while not isinstance(step := await self._next(), _End):
+            while not isinstance(step := await self._steps.get(), _End):
                 yield step
             if step.error is not None:
                 raise step.error
         finally:
-            self._unwanted.set()
+            self._timer.cancel()
+            self._unwanted = True
 
     def interrupt(self) -> None:
         """End the reply; its reader gets :class:`Interrupted`."""
-        self._unwanted.set()
-        self._steps.put_nowait(_End(Interrupted()))
+        self._end(Interrupted())
 
     def think(self, engine: Engine, messages: Sequence[Message]) -> None:
         """Run the engine; in a thread of the pool."""
-        if self._unwanted.is_set():
+        if self._unwanted:
             return
         try:
             for reply in engine.stream(messages):
-                if self._unwanted.is_set():
+                if self._unwanted:
                     return
                 self._put(reply)
         except Exception as error:  # whatever it is, it is for the reader to deal with
@@ -104,19 +102,20 @@ class Thought:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._steps.put_nowait, step)
 
-    async def _next(self) -> str | _End:
-        try:
-            async with asyncio.timeout_at(self._until):
-                return await self._steps.get()
-        except TimeoutError:
-            raise EngineError(
-                say(
-                    zh=f"{self._deadline:g} 秒内没有回答完",
-                    en=f"no reply within {self._deadline:g} seconds",
-                ),
-                fix=say(
-                    zh="调大 limits.deadline，或减少 limits.replies",
-                    en="raise limits.deadline, or lower limits.replies",
-                ),
-                code="deadline",
-            ) from None
+    def _expire(self, deadline: float) -> None:
+        self._end(_too_late(deadline))
+
+    def _end(self, error: Exception) -> None:
+        self._unwanted = True
+        self._steps.put_nowait(_End(error))
+
+
+def _too_late(deadline: float) -> EngineError:
+    return EngineError(
+        say(zh=f"{deadline:g} 秒内没有回答完", en=f"no reply within {deadline:g} seconds"),
+        fix=say(
+            zh="调大 limits.deadline，或减少 limits.replies",
+            en="raise limits.deadline, or lower limits.replies",
+        ),
+        code="deadline",
+    )

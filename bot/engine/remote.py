@@ -60,13 +60,17 @@ class RemoteEngine:
     def persona(self) -> Persona:
         return self._persona
 
+    @property
+    def rounds(self) -> int:
+        return self._settings.rounds
+
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         sampling = Sampling(
             temperature=self._settings.temperature,
             max_new_tokens=self._settings.max_new_tokens,
             seed=next(self._draws),
         )
-        latest = messages[-(2 * self._settings.rounds + 1) :]
+        latest = messages[-(2 * self.rounds + 1) :]
         yield from self._guard.stream(latest, sampling)
 
     def stop(self) -> None:

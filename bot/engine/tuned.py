@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from bot.engine import ALL_ROUNDS
 from trainer.chat import Message
 from trainer.guard import Counts, Guard, unguarded
 from trainer.model import Base, Tuned, load_tuned
@@ -56,6 +57,10 @@ class TunedEngine:
     def counts(self) -> Counts:
         """What the guard did so far."""
         return self._guard.counts
+
+    @property
+    def rounds(self) -> int:
+        return ALL_ROUNDS
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """See :meth:`bot.engine.Engine.stream`."""

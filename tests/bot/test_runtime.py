@@ -89,6 +89,17 @@ async def test_twenty_at_once_in_order_while_others_do_not_wait() -> None:
         assert last == [text for text in texts[:-1] for _ in (1, 2)] + texts[-1:]
 
 
+async def test_no_more_history_is_read_than_the_engine_uses() -> None:
+    class Forgetful(ScriptedEngine):
+        rounds = 1
+
+    engine = Forgetful()
+    async with talking(engines={"robin": engine}) as talk:
+        for text in ("a", "b", "c"):
+            await talk.say(text)
+    assert [message.text for message in engine.prompts[-1]] == ["b", "b", "c"]
+
+
 async def test_a_thinking_model_blocks_only_its_session() -> None:
     engine = BlockingEngine()
     other = ScriptedEngine("Hi!", persona=TESTER.model_copy(update={"name": "Kim"}))

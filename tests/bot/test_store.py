@@ -87,7 +87,7 @@ async def test_an_outcome_is_a_state(
 ) -> None:
     (message,) = await answered(store, 1, "q", "a")
     await store.sending(message)
-    await store.sent(message, outcome)
+    store.sent(message, outcome)
     assert (await store.counts())[f"outbox.{state}"] == 1
 
 
@@ -239,3 +239,102 @@ async def test_plugins_keep_apart_what_they_keep(store: Store) -> None:
     assert await store.get("a", "s", "k") == "1" and await store.items("b", "s") == {"k": "2"}
     await store.put("a", "s", "k", None)
     assert await store.get("a", "s", "k") is None and await store.get("b", "s", "k") == "2"
+
+
+# --- one commit for many ----------------------------------------------------------------------
+
+
+def commits(store: Store) -> list[str]:
+    """Return a list that grows by each commit."""
+    found: list[str] = []
+
+    def trace(statement: str) -> None:
+        if statement == "COMMIT":
+            found.append(statement)
+
+    store._transaction._db.conn.set_trace_callback(trace)
+    return found
+
+
+def in_inbox(path: Path) -> int:
+    """Count with a connection that only sees what is committed."""
+    with sqlite3.connect(path) as connection:
+        return int(connection.execute("SELECT count(*) FROM inbox").fetchone()[0])
+
+
+async def test_what_waits_at_the_same_time_shares_a_commit(store: Store) -> None:
+    found = commits(store)
+    await asyncio.gather(*(accepted(store, number) for number in range(100)))
+    assert len(found) == 1
+    await asyncio.gather(*(accepted(store, number) for number in range(100, 700)))
+    assert len(found) < 6, "256 in each at most"
+
+
+async def test_what_was_accepted_is_committed(store: Store, tmp_path: Path) -> None:
+    async def check(number: int) -> None:
+        await accepted(store, number)
+        assert in_inbox(tmp_path / "bot.db") > number
+
+    for number in range(20):
+        await check(number)
+
+
+async def test_nothing_is_confirmed_nor_held_up_while_the_database_is_locked(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bot.db"
+    store = Store(path)
+    holder = sqlite3.connect(path)
+    holder.execute("BEGIN IMMEDIATE")
+    waiting = [asyncio.create_task(accepted(store, number)) for number in range(3)]
+    for _ in range(20):  # the loop goes on, and what is there can be read
+        began = asyncio.get_running_loop().time()
+        assert await store.history(SessionKey.of(event(1)), 5) == []
+        await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() - began < 1
+    assert not any(task.done() for task in waiting) and in_inbox(path) == 0
+    holder.rollback()
+    await asyncio.gather(*waiting)
+    assert in_inbox(path) == 3
+    holder.close()
+    store.close()
+
+
+async def test_a_commit_that_fails_confirms_nothing(store: Store, tmp_path: Path) -> None:
+    connection = store._transaction._db.conn
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    long = [event(number, text="x" * 2000) for number in range(50)]
+    results = await asyncio.gather(
+        *(store.accept(one, SessionKey.of(one)) for one in long), return_exceptions=True
+    )
+    assert all(isinstance(result, StoreError) for result in results)
+    assert in_inbox(tmp_path / "bot.db") == 0
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert (await accepted(store, 1)).id, "it is usable again"
+
+
+async def test_a_message_sent_at_once_is_noted_in_the_commit_of_its_answer(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path / "bot.db")
+    answer = Answer([await accepted(store, 1)], ("q", "a b"), messages=[*map(outgoing, "ab")])
+    found = commits(store)
+    assert [one.text for one in await store.settle(answer, sending=True)] == ["a", "b"]
+    assert len(found) == 1
+    store.close()  # as if it were killed here
+    store = Store(tmp_path / "bot.db")
+    assert [message.text for _, message in await store.unsent()] == ["b"]
+    assert (await store.counts())["outbox.unknown"] == 1
+    store.close()
+
+
+async def test_an_outcome_that_cannot_be_written_is_logged(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    (message,) = await answered(store, 1, "q", "a")
+    store._transaction._db.conn.execute("PRAGMA query_only = ON")
+    store.sent(message, Sent("9"))
+    with pytest.raises(StoreError, match="readonly"):
+        await accepted(store, 2)
+    assert "not written" in caplog.text and "readonly" in caplog.text

@@ -30,6 +30,9 @@ class Hub:
     Args:
         inlet: the bot's side.
         timing: how long to wait for everything.
+
+    Attributes:
+        accounts: those that can be spoken through now.
     """
 
     def __init__(self, inlet: Inlet, timing: Timing) -> None:
@@ -39,18 +42,15 @@ class Hub:
         self._inlet = inlet
         self._lanes = Lanes(ROOM)
         self._callers: dict[str, list[Caller]] = {}
+        self.accounts: tuple[Account, ...] = ()
         self._ours: OrderedDict[tuple[str, str], None] = OrderedDict()
-
-    @property
-    def accounts(self) -> tuple[Account, ...]:
-        """Those that can be spoken through now."""
-        return tuple(Account(PLATFORM, self_id) for self_id in self._callers)
 
     # --- who is connected ---------------------------------------------------------------------
 
     def join(self, self_id: str, caller: Caller) -> None:
         """Let ``caller`` speak for an account, before those that did so until now."""
         self._callers.setdefault(self_id, []).append(caller)
+        self._count()
 
     def leave(self, self_id: str, caller: Caller) -> None:
         """Forget this very connection: one that came later under the same id stays."""
@@ -59,6 +59,10 @@ class Hub:
             self._callers[self_id] = rest
         else:
             self._callers.pop(self_id, None)
+        self._count()
+
+    def _count(self) -> None:
+        self.accounts = tuple(Account(PLATFORM, self_id) for self_id in self._callers)
 
     def newest(self, self_id: str) -> Caller | None:
         """Return the connection that speaks for an account."""
