@@ -1,6 +1,7 @@
 """The ablation: what keeps 沐雪 herself, turn after turn, at equal tokens on ``tiny``.
 
-Prints a table and writes ``docs/retention.png``. ``TOKENS`` and ``QUESTIONS`` in the
+Prints a table and writes ``docs/retention.png``. By default an arm sees as many tokens as a
+default training of 沐雪 does. ``TOKENS`` and ``QUESTIONS`` in the
 environment make it shorter or longer.
 """
 
@@ -23,13 +24,13 @@ DEPTHS = [depth for history, depth in PLACES if history == "neutral"]
 
 def main() -> None:
     """Run every arm, print the table as it grows, and draw the picture."""
-    tokens, questions = os.environ.get("TOKENS", "60000"), os.environ.get("QUESTIONS", "32")
+    tokens, questions = os.environ.get("TOKENS", "45000"), os.environ.get("QUESTIONS", "32")
     rows: list[dict[str, Any]] = []
     console = Console()
     runs = [(name, tokens, questions) for name in ARMS]
-    for row in side_by_side("benchmarks.retention_run", runs):
-        rows.append(row)
-        console.print(row, soft_wrap=True)
+    for figures in side_by_side("benchmarks.retention_run", runs):
+        rows += figures["rows"]
+        console.print(figures, soft_wrap=True)
     console.print(_table(rows, tokens))
     draw(rows, PICTURE)
     console.print(f"{PICTURE}")
@@ -54,7 +55,7 @@ def _table(rows: Sequence[dict[str, Any]], tokens: str) -> Table:
             *(f"{places[f'neutral {depth}']['recall']:.2f}" for depth in DEPTHS),
             f"{places['neutral 16']['leak']:.3f}",
             f"{places['leaked 16']['leak']:.3f}",
-            f"{row['forgetting']:+.2f}" if "forgetting" in row else "-",
+            f"{row['forgetting']:+.2f}" if row.get("forgetting") is not None else "-",
         )
     return table
 

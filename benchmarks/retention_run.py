@@ -1,6 +1,7 @@
 """One arm of the ablation, as a process: trained on so many tokens, asked at each depth.
 
-``python -m benchmarks.retention_run ARM TOKENS QUESTIONS`` prints a JSON object.
+``python -m benchmarks.retention_run ARM TOKENS QUESTIONS`` prints a JSON object with its rows:
+one, or two where the guard is tried on the same run.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ class Arm(NamedTuple):
     Attributes:
         settings: of the training.
         mix: of the data; single questions without one.
-        guard: the guard stands before the replies.
+        guard: what the run says with the guard before its replies, if that is asked too.
     """
 
     settings: dict[str, object]
     mix: Mix | None = None
-    guard: bool = False
+    guard: str = ""
 
 
 _RANDOM = {"prefix_init": "random", "learning_rate": 0.03}
@@ -70,8 +71,7 @@ ARMS: dict[str, Arm | None] = {
     "+ prefix before the last round": Arm(_RANDOM),
     "+ depth": Arm(_RANDOM, _HISTORIES),
     "+ replay": Arm(_RANDOM, _REPLAY),
-    "+ text init": Arm({}, _REPLAY),
-    "+ guard": Arm({}, _REPLAY, guard=True),
+    "+ text init": Arm({}, _REPLAY, guard="+ guard"),
 }
 """Each with all that stands above it, from the third on."""
 
@@ -87,7 +87,7 @@ def main() -> None:
     if arm is None:
         system = persona.summary if name == "base + summary" else None
         asked = _asked(persona, dataset, questions, _answers(base, system=system))
-        report({"arm": name, "places": asked})
+        report({"rows": [{"arm": name, "places": asked}]})
         return
     if arm.mix:
         wanted = REPLAYED if arm.mix.replay else 0
@@ -96,16 +96,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         seen = _train(base, persona, dataset, arm, tokens, Path(folder) / "run")
         tuned = load_tuned(Path(folder) / "run")
-    answer = _guarded(tuned) if arm.guard else _answers(base, tuned)
     forgetting = measure_forgetting(tuned, questions).figure
-    report(
+    ways = {name: _answers(base, tuned)} | ({arm.guard: _guarded(tuned)} if arm.guard else {})
+    rows = [
         {
-            "arm": name,
+            "arm": way,
             "tokens": seen,
             "places": _asked(persona, dataset, questions, answer),
             "forgetting": forgetting.value if forgetting else None,
         }
-    )
+        for way, answer in ways.items()
+    ]
+    report({"rows": rows})
 
 
 def _train(
