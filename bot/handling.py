@@ -48,7 +48,8 @@ class Handling:
         """The events as one: the last one, with the text of them all."""
         if len(self.events) == 1:
             return self.events[0].event
-        text = "\n".join(accepted.event.text for accepted in self.events)
+        texts = [accepted.event.text for accepted in self.events]
+        text = "\n".join(filter(None, texts))
         return replace(self.events[-1].event, text=text)
 
     @property

@@ -128,7 +128,8 @@ class Pipeline:
             handling.say(hint)
             return
         if not await self._blocked(handling, event, meant) and meant:
-            handling.question = event.text
+            # Who only mentions it calls it by its name.
+            handling.question = event.text or handling.persona.name
 
     async def _command(
         self, handling: Handling, event: Event, handler: Handler, arguments: Arguments

@@ -35,8 +35,8 @@ def is_meant(
         persona: who listens.
         is_command: whether a text is a command that there is.
     """
-    if not event.text:
-        return False
+    if not event.text:  # nothing but its name, or what it cannot read
+        return triggers.mention and event.mentions_bot
     if event.chat.kind == "private" or is_command(event.text):
         return True
     return (

@@ -76,6 +76,14 @@ async def test_the_same_event_twice_gets_one_reply(tmp_path: Path) -> None:
         assert await talk.heard() == []
 
 
+async def test_who_only_mentions_it_calls_it_by_its_name() -> None:
+    async with talking() as talk:
+        assert await talk.say("", kind="group", mention=True) == ["Robin"]
+        assert await talk.say("", kind="group") == []
+        (round,) = await talk.runtime.store.history(talk.session(), 5)
+        assert round.user == "Robin"
+
+
 async def test_twenty_at_once_in_order_while_others_do_not_wait() -> None:
     engine = ScriptedEngine()
     config = {"limits": {"per_user": 100}}

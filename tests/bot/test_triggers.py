@@ -35,6 +35,11 @@ def test_private_chats_and_commands_are_always_meant() -> None:
     assert not meant(event("hm")) and not meant(event("", kind="private"))
 
 
+def test_a_bare_mention_is_meant() -> None:
+    bare = event("", mentions_bot=True)
+    assert meant(bare) and not meant(bare, mention=False)
+
+
 @pytest.mark.parametrize(
     ("text", "called"),
     [
