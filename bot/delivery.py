@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from bot.adapter import Adapter, Capabilities
 from bot.config import Delivery as Pace
+from bot.errors import StoreError
 from bot.event import Account, Failed, Outcome, Outgoing, Reply, Sent, Unknown
 from bot.metrics import Metrics
 from bot.store import Store
@@ -21,6 +22,9 @@ log = logging.getLogger(__name__)
 
 NOT_CONNECTED = 1.0
 """Seconds after which an account that no adapter has now is looked for again."""
+
+NOT_WRITTEN = 5.0
+"""Seconds after which a database that could not be written is tried again."""
 
 Told = Callable[[Outgoing, Outcome], Awaitable[None]]
 
@@ -127,7 +131,11 @@ class Delivery:
         if adapter is None:
             return Failed("not connected", NOT_CONNECTED)
         if not noted:
-            await self._store.sending(message)
+            try:
+                await self._store.sending(message)
+            except StoreError as error:  # unsent, and it stays so until that can be noted
+                log.error("message %s waits: %s", message.id, error)
+                return Failed("not noted", NOT_WRITTEN)
         try:
             return await adapter.send(message)
         except Exception as error:  # it promised not to; then nobody knows what became of it

@@ -17,11 +17,13 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 
 from bot.cast import Cast
 from bot.config import BotConfig
-from bot.delivery import Delivery
+from bot.delivery import NOT_WRITTEN, Delivery
 from bot.engine.pool import EnginePool, Interrupted, Thought
+from bot.errors import StoreError
 from bot.event import Event, Outgoing, Reply, SessionKey
 from bot.handling import Handling
 from bot.logs import correlated
@@ -271,12 +273,26 @@ class Pipeline:
         # A message that can be sent now is noted so here, which spares it a commit of its own.
         noted = is_begun or self._delivery.adapter(event.account) is not None
         if begun is not None and messages:
-            unsent = await self._store.finish(answer, begun)
+            unsent = await _written(partial(self._store.finish, answer, begun))
         else:
-            unsent = await self._store.settle(answer, sending=noted)
+            unsent = await _written(partial(self._store.settle, answer, sending=noted))
         if handling.switched is not None:
             self._cast.choose(handling.key, handling.switched)
         await self._delivery.deliver(unsent, noted=noted)
+
+
+async def _written(write: Callable[[], Awaitable[list[Outgoing]]]) -> list[Outgoing]:
+    """Write what came of a message, again while the database cannot be written.
+
+    A full disk is emptied while the bot runs, and the reply is there already. A bot that is
+    stopped meanwhile answers after its next start.
+    """
+    while True:
+        try:
+            return await write()
+        except StoreError as error:
+            log.error("the reply waits: %s", error)
+            await asyncio.sleep(NOT_WRITTEN)
 
 
 class _Draft:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from bot import delivery, pipeline
 from bot.adapter import Capabilities
-from bot.errors import EngineError
+from bot.errors import EngineError, StoreError
 from bot.event import Chat, Event, Failed, Outcome, Outgoing, Sender, Unknown
 from bot.testing import ACCOUNT, TESTER, ScriptedEngine, Talk, talking
 from trainer.chat import Message
@@ -38,6 +39,17 @@ class BlockingEngine(ScriptedEngine):
 
     async def until_asked(self) -> None:
         assert await asyncio.to_thread(self.asked.acquire, timeout=5)
+
+
+class LongWindedEngine(BlockingEngine):
+    """Says more than fits into a page of the database."""
+
+    REPLY = "再见。" * 3000
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        self.asked.release()
+        self.go.wait(10)
+        yield self.REPLY
 
 
 class FailingEngine(ScriptedEngine):
@@ -152,6 +164,49 @@ async def test_an_engine_that_fails_is_logged_and_excused(
     async with talking(engines={"robin": FailingEngine()}) as talk:
         assert await talk.say("hi") == ["I lost my words."]
         assert "out of memory" in caplog.text
+
+
+async def test_a_reply_waits_until_a_full_disk_has_room(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pipeline, "NOT_WRITTEN", 0.02)
+    engine = LongWindedEngine()
+    async with talking(engines={"robin": engine}) as talk:
+        await talk.runtime.receive(event("hi", 1))
+        await engine.until_asked()
+        database = talk.runtime.store._transaction._db.conn
+        (pages,) = database.execute("PRAGMA page_count").fetchone()
+        database.execute(f"PRAGMA max_page_count = {pages}")
+        engine.go.set()
+        while "the reply waits" not in caplog.text:
+            await asyncio.sleep(0.01)
+        assert not talk.adapter.sent
+        database.execute("PRAGMA max_page_count = 1000000")
+        assert "".join(await talk.heard()) == engine.REPLY
+        (round,) = await talk.runtime.store.history(talk.session(), 5)
+        assert (round.user, round.assistant) == ("hi", engine.REPLY)
+
+
+async def test_a_reply_is_not_sent_before_that_can_be_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "NOT_WRITTEN", 0.02)
+    async with talking() as talk:
+        store = talk.runtime.store
+        note, faults = store.sending, [StoreError("full"), StoreError("full")]
+
+        async def sending(message: Outgoing) -> None:
+            if faults:
+                assert not talk.adapter.sent
+                raise faults.pop()
+            await note(message)
+
+        monkeypatch.setattr(store, "sending", sending)
+        talk.adapter.accounts, accounts = (), talk.adapter.accounts  # type: ignore[assignment]
+        await talk.runtime.receive(event("hi", 1))
+        await asyncio.sleep(0.05)
+        talk.adapter.accounts = accounts
+        assert await talk.heard() == ["hi"] and not faults
 
 
 async def test_an_ambiguous_send_is_never_repeated(tmp_path: Path) -> None:
