@@ -22,6 +22,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measure import memory_mb
 from benchmarks.onebot_load import Pace, connected, free_port
 
 PERSONA = Path("personas/muxue.yaml").absolute()
@@ -123,15 +124,9 @@ async def _sessions(side: Side) -> tuple[float, float, float]:
     with side.running() as (process, port):
         async with connected(port) as load:
             await load.run(range(30_000, 30_000 + FEW), SESSIONS)
-            few = _megabytes(process.pid, "VmRSS")
+            few = memory_mb("VmRSS", process.pid)
             await load.run(range(30_000 + FEW, 30_000 + MANY), SESSIONS)
-            return few, _megabytes(process.pid, "VmRSS"), _megabytes(process.pid, "VmHWM")
-
-
-def _megabytes(process: int, name: str) -> float:
-    """Return a figure of ``/proc/PID/status``."""
-    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
-    return float(dict(line.split(":", 1) for line in lines)[name].split()[0]) / 1024
+            return few, memory_mb("VmRSS", process.pid), memory_mb("VmHWM", process.pid)
 
 
 def _renshe(folder: Path, port: int) -> Sequence[str]:

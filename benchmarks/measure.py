@@ -61,15 +61,18 @@ _PRODUCTS = 32
 
 def report(figures: dict[str, Any]) -> None:
     """Print figures for :func:`measured`, with this process's peak memory in MB."""
-    print(json.dumps({**figures, "peak_mb": round(peak_mb())}))
+    print(json.dumps({**figures, "peak_mb": round(memory_mb("VmHWM"))}))
 
 
-def peak_mb() -> float:
-    """Return the most memory that this process has held so far, in MB (2**20 bytes).
+def memory_mb(name: str, process: int | str = "self") -> float:
+    """Return what a process holds now (``VmRSS``) or held at most (``VmHWM``), in 2**20 bytes.
 
-    Linux's ``VmHWM``, and not ``ru_maxrss``: that one outlives ``exec``, so that a process
-    that a large one starts is told the large one's peak.
+    Not ``ru_maxrss``: that one outlives ``exec``, so that a process that a large one starts
+    is told the large one's peak.
+
+    Args:
+        name: a size in Linux's ``/proc/PID/status``.
+        process: its number, or ``self``.
     """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    lines = Path(f"/proc/{process}/status").read_text("ascii").splitlines()
+    return float(dict(line.split(":", 1) for line in lines)[name].split()[0]) / 1024

@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.measure import peak_mb, report
+from benchmarks.measure import memory_mb, report
 from trainer.chat import Chat, Message
 from trainer.config import TrainConfig
 from trainer.dataset import compile_persona
@@ -40,7 +40,7 @@ def main() -> None:
     )
     begun = time.monotonic()
     base = load_base(str(folder), bits=4, device="cpu")
-    loaded, peak = time.monotonic() - begun, peak_mb()
+    loaded, peak = time.monotonic() - begun, memory_mb("VmHWM")
     persona = load_persona(Path("personas/muxue.yaml"))
     example = _example(base.chat)
     dataset = compile_persona(persona)

@@ -51,10 +51,7 @@ class Delivery:
 
     def adapter(self, account: Account) -> Adapter | None:
         """Return the adapter that has an account now."""
-        for one in self._adapters:  # several times a message: a generator takes twice as long
-            if account in one.accounts:
-                return one
-        return None
+        return next((one for one in self._adapters if account in one.accounts), None)
 
     def capabilities(self, account: Account) -> Capabilities:
         """Return what an account's platform can do, whether it is connected or not."""

@@ -46,8 +46,6 @@ class Handling:
     @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
-        if len(self.events) == 1:
-            return self.events[0].event
         texts = [accepted.event.text for accepted in self.events]
         text = "\n".join(filter(None, texts))
         return replace(self.events[-1].event, text=text)

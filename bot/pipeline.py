@@ -150,8 +150,6 @@ class Pipeline:
 
     def _unknown_command(self, event: Event, prefix: str) -> str:
         """Return what to say to a command that there is not; nothing if it is none."""
-        if not event.text.startswith(prefix):
-            return ""
         word = re.match(rf"{re.escape(prefix)}(\w+)", event.text)
         if word is None:
             return ""
@@ -269,13 +267,13 @@ class Pipeline:
         to = (event.message_id, event.sender.id)
         messages = self._delivery.messages(template(handling), replies, to=to)
         answer = handling.answer(messages)
-        is_begun = begun is not None and bool(messages)
-        # A message that can be sent now is noted so here, which spares it a commit of its own.
-        noted = is_begun or self._delivery.adapter(event.account) is not None
         if begun is not None and messages:
-            unsent = await _written(partial(self._store.finish, answer, begun))
+            noted, write = True, partial(self._store.finish, answer, begun)
         else:
-            unsent = await _written(partial(self._store.settle, answer, sending=noted))
+            # What can be sent now is noted so here, which spares it a commit of its own.
+            noted = self._delivery.adapter(event.account) is not None
+            write = partial(self._store.settle, answer, sending=noted)
+        unsent = await _written(write)
         if handling.switched is not None:
             self._cast.choose(handling.key, handling.switched)
         await self._delivery.deliver(unsent, noted=noted)

@@ -19,10 +19,11 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from trainer.bases import Report
 from trainer.language import say
 
 
-def convert(file: Path, folder: Path, report: Callable[[str, float], None]) -> None:
+def convert(file: Path, folder: Path, report: Report) -> None:
     """Write the file's model and tokenizer into ``folder``, float32 without loss.
 
     Args:
