@@ -1,13 +1,13 @@
-"""The commands that run and look after a bot: ``run``, ``config``, ``db``, ``harvest``."""
+"""The studio, and what runs and looks after a bot: ``run``, ``config``, ``db``, ``harvest``."""
 
 from __future__ import annotations
 
 import typer
 
-from bot.commands import databases, harvesting, running, settings
+from bot.commands import databases, harvesting, running, settings, studio
 
 
 def register(app: typer.Typer) -> None:
-    """Add every command of the bot to ``app``, worded in the spoken language."""
-    for group in (running, settings, databases, harvesting):
+    """Add every one of them to ``app``, worded in the spoken language."""
+    for group in (studio, running, settings, databases, harvesting):
         group.register(app)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 USER_VARIABLE, PASSWORD_VARIABLE = "RENSHE_USER", "RENSHE_PASSWORD"
 
+LARGEST_UPLOAD = "2mb"
+"""A persona is text; whoever sends more is refused before it is written anywhere."""
+
 
 @dataclass(frozen=True)
 class Door:
@@ -59,7 +62,9 @@ def door(host: str, port: int, user: str | None, password_file: Path | None) -> 
     return Door(host, port, login)
 
 
-def serve(page: gr.Blocks, place: Door, *, theme: gr.Theme, browser: bool = False) -> str:
+def serve(
+    page: gr.Blocks, place: Door, *, theme: gr.Theme, css: str = "", browser: bool = False
+) -> str:
     """Open the page, in threads of its own; returns its address at once.
 
     Raises:
@@ -77,6 +82,8 @@ def serve(page: gr.Blocks, place: Door, *, theme: gr.Theme, browser: bool = Fals
             quiet=True,
             prevent_thread_lock=True,
             theme=theme,
+            css=css,
+            max_file_size=LARGEST_UPLOAD,
             footer_links=[],
             enable_monitoring=False,
         )
