@@ -31,6 +31,7 @@ class Correction:
         user: what was said to it.
         wrong: what it answered.
         bot: what it should have answered.
+        history: the rounds that led there, each what was said and what it answered.
     """
 
     key: str
@@ -38,6 +39,12 @@ class Correction:
     user: str
     wrong: str
     bot: str
+    history: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def rounds(self) -> tuple[tuple[str, str], ...]:
+        """The conversation as it should have gone."""
+        return (*self.history, (self.user, self.bot))
 
 
 def corrections(database: Path, persona: str) -> list[Correction]:
@@ -112,9 +119,11 @@ def _written(examples: Sequence[Correction], indent: int) -> list[str]:
     """Return examples as YAML; a JSON string is one of YAML's too."""
     margin, lines = " " * indent, []
     for one in examples:
-        user = json.dumps(one.user, ensure_ascii=False)
-        bot = json.dumps(one.bot, ensure_ascii=False)
-        lines += [f"{margin}- - user: {user}\n", f"{margin}  - bot: {bot}\n"]
+        dash = "- "  # of the conversation, at its first turn
+        for user, bot in one.rounds:
+            lines.append(f"{margin}{dash}- user: {json.dumps(user, ensure_ascii=False)}\n")
+            lines.append(f"{margin}  - bot: {json.dumps(bot, ensure_ascii=False)}\n")
+            dash = "  "
     return lines
 
 

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_it_fits_into_the_shipped_personas(tmp_path: Path, name: str) -> None:
     path.write_bytes(source.read_bytes())
     add_dialogues(path, [NEW])
     assert texts(path) == [*texts(source), [NEW.user, NEW.bot]]
+
+
+def test_the_rounds_that_led_there_are_written_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "robin.yaml"
+    path.write_text(BASE + WITH, encoding="utf-8")
+    before = texts(path)
+    long = replace(NEW, history=(("first: #", "yes"), ("second", "- no\n")))
+    add_dialogues(path, [long, NEW])
+    talk = ["first: #", "yes", "second", "- no", NEW.user, NEW.bot]
+    assert texts(path) == [*before, talk, [NEW.user, NEW.bot]]
 
 
 def test_an_example_that_makes_the_persona_wrong_is_refused(tmp_path: Path) -> None:
