@@ -34,6 +34,7 @@ __all__ = [
     "Voice",
     "canonical",
     "load_persona",
+    "parse_persona",
     "persona_schema",
     "read_persona",
 ]
@@ -177,13 +178,20 @@ class Persona(_Model):
 
 
 def read_persona(path: Path | str) -> tuple[Persona | None, Document | None, list[Fault]]:
-    """Read a persona file: the persona if nothing is wrong, the tree if it is YAML, every error.
+    """Read a persona file, as :func:`parse_persona` does its text.
 
     Raises:
         SourceError: the file itself cannot be read as UTF-8 text.
     """
     path = Path(path)
-    document, faults = read_document(read_text(path), path)
+    return parse_persona(read_text(path), path)
+
+
+def parse_persona(
+    text: str, path: Path | None = None
+) -> tuple[Persona | None, Document | None, list[Fault]]:
+    """Parse a persona: itself if nothing is wrong, the tree if it is YAML, and every error."""
+    document, faults = read_document(text, path)
     if document is None:
         return None, None, faults
     persona, misfits = fit(document, Persona)
