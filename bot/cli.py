@@ -35,21 +35,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: what was typed after ``renshe``; that of this process if left out.
     """
-    _set_environment()
-    _print_anything()
     try:
-        rest = _speak(list(sys.argv[1:] if arguments is None else arguments))
-        command = typer.main.get_command(build_app())
-        outcome = command.main(rest, prog_name="renshe", standalone_mode=False)
-        return outcome if isinstance(outcome, int) else 0
+        return run(sys.argv[1:] if arguments is None else arguments)
     except RensheError as error:
         show_faults(error.faults)
         return error.exit_code
-    except TyperException as error:
-        show_faults([usage_fault(error)])
-        return RensheError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run ``renshe`` for a program, which is told of mistakes; returns the exit code.
+
+    Raises:
+        RensheError: what :func:`main` prints.
+    """
+    _set_environment()
+    _print_anything()
+    try:
+        rest = _speak(list(arguments))
+        command = typer.main.get_command(build_app())
+        outcome = command.main(rest, prog_name="renshe", standalone_mode=False)
+    except TyperException as error:
+        raise RensheError(faults=(usage_fault(error),)) from error
+    return outcome if isinstance(outcome, int) else 0
 
 
 def build_app() -> typer.Typer:
