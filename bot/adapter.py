@@ -39,11 +39,13 @@ class Link:
         name: what it connects, for people: an account or an address.
         up: it can receive and send now.
         detail: why not; without secrets.
+        since: Unix seconds since when it is up; 0 if it is not, or nobody noted when.
     """
 
     name: str
     up: bool
     detail: str = ""
+    since: float = 0.0
 
 
 class Inlet(Protocol):

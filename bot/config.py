@@ -267,7 +267,12 @@ def load_bot_config(path: Path | str) -> BotConfig:
 def read_bot_config(path: Path | str) -> tuple[BotConfig, Document]:
     """Read ``renshe.yaml`` as :func:`load_bot_config` does, with its tree for later faults."""
     path = Path(path)
-    document, faults = read_document(read_text(path), path)
+    return parse_bot_config(read_text(path), path)
+
+
+def parse_bot_config(text: str, path: Path) -> tuple[BotConfig, Document]:
+    """Read the ``text`` of a ``renshe.yaml`` at ``path``, see :func:`read_bot_config`."""
+    document, faults = read_document(text, path)
     config: BotConfig | None = None
     if document is not None:
         config, misfits = fit(document, BotConfig)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel
 
+from bot.adapters.onebot_v11.config import OneBotConfig
+from bot.adapters.telegram.config import TelegramConfig
 from bot.errors import AdapterError, StoreError
 from bot.listening import listen
 from bot.runtime import Runtime
@@ -35,16 +40,15 @@ async def watched(runtime: Runtime, port: int | None) -> AsyncIterator[int | Non
 def _app(runtime: Runtime) -> web.Application:
     async def healthz(_request: web.Request) -> web.Response:
         """Answer 503 where a restart may help; a peer that is away is no such thing."""
-        links = [link for adapter in runtime.adapters for link in adapter.links]
+        links = _links(runtime)
         try:
             counts = await runtime.store.counts()
         except StoreError as error:
             return web.json_response({"status": "failed", "store": str(error)}, status=503)
-        status = "ok" if all(link.up for link in links) else "degraded"
-        shown = [{"name": link.name, "up": link.up, "detail": link.detail} for link in links]
+        status = "ok" if all(link["up"] for link in links) else "degraded"
         disabled = [name for name, why in runtime.plugins.states.items() if why]
         return web.json_response(
-            {"status": status, "links": shown, "disabled_plugins": disabled, "store": counts}
+            {"status": status, "links": links, "disabled_plugins": disabled, "store": counts}
         )
 
     async def metrics(_request: web.Request) -> web.Response:
@@ -54,6 +58,25 @@ def _app(runtime: Runtime) -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/metrics", metrics)])
     return app
+
+
+def _links(runtime: Runtime) -> list[dict[str, Any]]:
+    """Return every connection of every adapter, with its platform and how it is connected."""
+    entries = [entry for _, entry in runtime.config.adapters.each()]
+    return [
+        {"platform": adapter.platform, "transport": _transport(entry), **asdict(link)}
+        for adapter, entry in zip(runtime.adapters, entries, strict=False)
+        for link in adapter.links
+    ]
+
+
+def _transport(entry: BaseModel) -> str:
+    """Name what the settings of an adapter choose; empty where there is no choice."""
+    if isinstance(entry, OneBotConfig):
+        return entry.transport
+    if isinstance(entry, TelegramConfig):
+        return "webhook" if entry.webhook else "polling"
+    return ""
 
 
 def _taken(port: int, error: OSError) -> AdapterError:

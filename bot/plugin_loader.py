@@ -139,8 +139,34 @@ def read_plugin(source: Source, settings: Document | None = None) -> Plugin:
     handlers = tuple(_handlers(module, source.name, kind))
     if not handlers:
         raise _refused(module, say(zh="里面没有插件函数", en="no function in it is marked"))
-    about = (inspect.getdoc(module) or "").partition("\n")[0]
-    return Plugin(source.name, about, source, handlers, _fill(kind, source.name, settings))
+    return Plugin(source.name, _about(module), source, handlers, _fill(kind, source.name, settings))
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a plugin says of itself, whatever its settings are.
+
+    Attributes:
+        about: the first line of its docstring.
+        settings: the class of its settings, if it has any.
+    """
+
+    about: str
+    settings: type[Settings] | None
+
+
+def describe_plugin(source: Source) -> Description:
+    """Read a plugin, without its settings.
+
+    Raises:
+        PluginError: it cannot be read.
+    """
+    module = _import(source)
+    return Description(_about(module), _settings_class(module, source.name))
+
+
+def _about(module: ModuleType) -> str:
+    return (inspect.getdoc(module) or "").partition("\n")[0]
 
 
 def _files(folder: Path) -> list[Path]:

@@ -18,6 +18,7 @@ from trainer.language import say
 if TYPE_CHECKING:
     import asyncio
 
+    from bot.presence import Occupant
     from bot.runtime import Runtime
 
 
@@ -41,6 +42,17 @@ def run(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help=say(zh="设置文件", en="The settings."))
     ] = Path("renshe.yaml"),
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help=say(
+                zh="设置里没写 operation.port 时，/healthz 和 /metrics 的端口，0 是任意",
+                en="Port of /healthz and /metrics where operation.port is not set; 0 takes any.",
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Load everything, then serve until a signal."""
     require_extra()
@@ -49,21 +61,24 @@ def run(
     from bot.cast import load_players
     from bot.config import read_bot_config
     from bot.logs import set_up_logging
+    from bot.presence import occupying
     from bot.runtime import Runtime
     from bot.store import Store
     from trainer.commands.screen import reporting
 
     config, document = read_bot_config(file)
     set_up_logging(config.operation.log)
-    with reporting() as report:
-        players = load_players(config, report=report)
+    port = port if config.operation.port is None else config.operation.port
+    with occupying(config.store, file) as occupant:
+        with reporting() as report:
+            players = load_players(config, report=report)
 
-    async def serve() -> None:
-        runtime = Runtime(config, document, Store(config.store), players)
-        await _serve(runtime, file)
+        async def serve() -> None:
+            runtime = Runtime(config, document, Store(config.store), players)
+            await _serve(runtime, file, port, occupant)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve())
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -75,7 +90,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _serve(runtime: Runtime, file: Path) -> None:
+async def _serve(runtime: Runtime, file: Path, port: int | None, occupant: Occupant) -> None:
     import asyncio
 
     from bot.operation import watched
@@ -91,8 +106,8 @@ async def _serve(runtime: Runtime, file: Path) -> None:
         task.add_done_callback(reloads.discard)
 
     loop.add_signal_handler(signal.SIGHUP, reload)
-    async with watched(runtime, runtime.config.operation.port) as port:
-        await runtime.run(lambda: _ready(runtime, port))
+    async with watched(runtime, port) as own:
+        await runtime.run(lambda: _ready(runtime, own, occupant))
 
 
 async def _reload(runtime: Runtime, file: Path) -> None:
@@ -110,10 +125,11 @@ async def _reload(runtime: Runtime, file: Path) -> None:
     log.info("reloaded %s", file)
 
 
-def _ready(runtime: Runtime, port: int | None) -> None:
+def _ready(runtime: Runtime, port: int | None, occupant: Occupant) -> None:
     """Note that all is loaded: it stays for good, so looking for garbage in it is a waste."""
     gc.collect()
     gc.freeze()
+    occupant.ready(port)
     _tell_ready(runtime, port)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bot.commands.extra import require_extra
 from trainer.commands.bilingual import add, command_group
-from trainer.errors import Fault, RensheError
+from trainer.errors import RensheError
 from trainer.language import say
-
-if TYPE_CHECKING:
-    from bot.config import BotConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -56,11 +53,12 @@ def check(
     require_extra()
     from bot.config import read_bot_config
     from bot.plugin_set import read_plugins
+    from bot.preflight import missing_personas, missing_secrets
     from trainer.commands.screen import console, show_faults
 
     config, document = read_bot_config(file)
     plugins, faults = read_plugins(config.plugins, document)
-    faults = [*_personas(config), *_secrets(config), *faults]
+    faults = [*missing_personas(config), *missing_secrets(config), *faults]
     show_faults(faults, errors=False)
     if faults:
         raise typer.Exit(RensheError.exit_code)
@@ -83,37 +81,3 @@ def schema() -> None:
     from bot.config import bot_config_schema
 
     typer.echo(json.dumps(bot_config_schema(), ensure_ascii=False, indent=2))
-
-
-def _personas(config: BotConfig) -> list[Fault]:
-    """Find what is wrong with persona files and checkpoints; no model is loaded."""
-    from trainer.checkpoint import open_checkpoint
-    from trainer.persona import load_persona
-
-    faults: list[Fault] = []
-    for entry in config.personas.values():
-        try:
-            if entry.tuned is not None:
-                open_checkpoint(entry.tuned.run)
-            elif file := entry.remote or entry.echo:
-                load_persona(file.persona)
-        except RensheError as error:
-            faults += error.faults
-    return faults
-
-
-def _secrets(config: BotConfig) -> list[Fault]:
-    """Find secrets that are named but not there: ``*_env`` and ``*_file``, wherever they stand."""
-    from bot.secrets import read_secret
-
-    faults: list[Fault] = []
-    remotes = (entry.remote for entry in config.personas.values() if entry.remote)
-    for part in [*(entry for _, entry in config.adapters.each()), *remotes]:
-        names = (name for name in type(part).model_fields if name.endswith("_env"))
-        for what in (name.removesuffix("_env") for name in names):
-            try:
-                env, file = getattr(part, f"{what}_env"), getattr(part, f"{what}_file")
-                read_secret(what, env, file)
-            except RensheError as error:
-                faults += error.faults
-    return faults

@@ -28,9 +28,9 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def start(config: Path) -> subprocess.Popen[str]:
+def start(config: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "bot.cli", "run", str(config)],
+        [sys.executable, "-m", "bot.cli", "run", str(config), *options],
         cwd=ROOT,
         env={**os.environ, "RENSHE_LANG": "en", "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,
@@ -82,6 +82,31 @@ def test_a_signal_stops_it_in_good_order_and_another_reloads(config: Path) -> No
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     process.stdin.close()
+
+
+def test_a_second_bot_on_the_same_database_is_refused(config: Path) -> None:
+    first = start(config)
+    assert said(first, "hello") == "hello"
+    second = start(config)
+    _, errors = second.communicate(timeout=20)
+    assert second.returncode == 2 and "stop that one first" in errors
+    assert said(first, "still here") == "still here"
+    first.communicate(timeout=20)
+
+
+def test_health_names_each_connection(config: Path) -> None:
+    config.write_text(ECHO.replace("console: [{}]", "onebot_v11: [{port: 0}]"), encoding="utf-8")
+    process = start(config, "--port", "0")
+    assert process.stderr
+    lines = iter(process.stderr.readline, "")
+    address = next(line.split()[0] for line in lines if line.startswith("http://127.0.0.1"))
+    with urllib.request.urlopen(address) as response:
+        health = json.load(response)
+    (link,) = health["links"]
+    assert (link["platform"], link["transport"]) == ("onebot_v11", "reverse_websocket")
+    assert not link["up"] and link["since"] == 0
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
 
 
 def test_a_port_that_is_taken_is_told(config: Path) -> None:

@@ -31,6 +31,7 @@ class Line:
         self._timing = timing
         self._failures = 0
         self._since: float | None = None
+        self._up_since = 0.0
         self._detail = say(zh="还没有连上", en="not connected yet")
 
     @property
@@ -41,7 +42,7 @@ class Line:
     @property
     def link(self) -> Link:
         """As ``/healthz`` shows it."""
-        return Link(self._name, self.is_up, self._detail)
+        return Link(self._name, self.is_up, self._detail, self._up_since)
 
     def works(self) -> None:
         """Note that it works; said where it did not."""
@@ -55,6 +56,7 @@ class Line:
             )
         )
         self._since, self._detail = time.monotonic(), ""
+        self._up_since = time.time()
 
     def fails(self, reason: str, *, refused: bool = False) -> float:
         """Note that it failed; returns the seconds to wait.
@@ -73,7 +75,7 @@ class Line:
             self._failures = 0
         wait = self._timing.longest if refused else self._wait
         self._failures += 1
-        self._since, self._detail = None, reason
+        self._since, self._detail, self._up_since = None, reason, 0.0
         return wait * random.uniform(0.8, 1.0)  # so that many bots do not come back at once
 
     @property

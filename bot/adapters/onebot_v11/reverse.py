@@ -56,7 +56,7 @@ class Reverse:
             problem = say(zh="只能收，不能发", en="it only receives: there is no API connection")
         elif not socket.is_online:
             problem = say(zh="QQ 掉线了", en="QQ is offline")
-        return Link(f"QQ {self_id}", not problem, problem)
+        return Link(f"QQ {self_id}", not problem, problem, 0.0 if problem else socket.since)
 
     async def start(self) -> None:
         """Listen."""

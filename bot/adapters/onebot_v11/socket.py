@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, TypeAlias
@@ -54,6 +55,7 @@ class Socket:
         self._has_strayed = False
         self.self_id: str | None = None
         self.is_online = True
+        self.since = time.time()
 
     def introduce(self, self_id: str) -> None:
         """Note whose connection it is; once only, for good."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -33,12 +34,13 @@ class Line:
         self.name = name
         self._backoff = Backoff(backoff)
         self._up, self._detail = False, say(zh="还没有连上", en="not connected yet")
+        self._since = 0.0
         self._told: set[str] = set()
 
     @property
     def link(self) -> Link:
         """As ``/healthz`` shows it."""
-        return Link(self.name, self._up, self._detail)
+        return Link(self.name, self._up, self._detail, self._since)
 
     def works(self) -> None:
         """Note that it works; said where it did not."""
@@ -50,6 +52,7 @@ class Line:
                     en=f"{self.name} is connected" + (f" after {tries} failures" if tries else ""),
                 )
             )
+            self._since = time.time()
         self._up, self._detail = True, ""
         self._told.clear()
         self._backoff.reset()
@@ -63,7 +66,7 @@ class Line:
                     en=f"{self.name} cannot receive and is tried again and again: {reason}",
                 )
             )
-        self._up, self._detail = False, reason
+        self._up, self._detail, self._since = False, reason, 0.0
         self._told.add(reason)
         return max(0.0, next(self._backoff))
 
