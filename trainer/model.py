@@ -26,7 +26,7 @@ from transformers import DynamicCache
 from trainer.backends import Choice, choose_backend, served_by
 from trainer.bases import BaseSource, Report, find_base, pointer_fault, refuse_other_bits
 from trainer.chat import Chat, Encoded, Message, Tokenizer, latest_rounds
-from trainer.checkpoint import Card, open_checkpoint, verify_base
+from trainer.checkpoint import Card, Checkpoint, open_checkpoint, verify_base
 from trainer.errors import BaseModelError, ConfigError, Fault
 from trainer.glm import glm_config, translated
 from trainer.glm_tokenizer import GlmTokenizer
@@ -332,9 +332,24 @@ def load_tuned(
         BaseModelError: the base is missing or damaged.
     """
     checkpoint = open_checkpoint(run)
+    return attach(checkpoint, load_base_of(checkpoint, device=device, report=report))
+
+
+def load_base_of(
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    report: Report = lambda _stage, _done: None,
+) -> Base:
+    """Load the base of a checkpoint as it was when the prefix was trained.
+
+    Raises:
+        CheckpointError: the base is another one now.
+        BaseModelError: the base is missing or damaged.
+    """
     card = checkpoint.card
     verify_base(checkpoint, card.base, find_base(card.base, report).sha256)
-    base = load_base(
+    return load_base(
         card.base,
         bits=card.bits,
         device=device,
@@ -342,6 +357,11 @@ def load_tuned(
         backend=served_by(card.settings.quantization_backend),
         report=report,
     )
+
+
+def attach(checkpoint: Checkpoint, base: Base) -> Tuned:
+    """Put a checkpoint's prefix before its base; several may share one base."""
+    card = checkpoint.card
     prefix = Prefix.from_tensors(checkpoint.tensors(), anchored=card.anchored and base.turns)
     return Tuned(base, prefix.to(base.device).requires_grad_(False), card)
 

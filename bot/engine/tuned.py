@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bot.engine import ALL_ROUNDS
 from trainer.chat import Message
-from trainer.guard import Counts, Guard, unguarded
+from trainer.guard import Counts, Draw, Guard, unguarded
 from trainer.model import Base, Tuned, load_tuned
 from trainer.persona import Persona
 from trainer.sampling import Sampling
@@ -36,12 +36,12 @@ class TunedEngine:
 
     def __init__(self, tuned: Tuned, sampling: Sampling | None = None) -> None:
         self._tuned = tuned
-        self._unguarded = unguarded(tuned)
-        self._guard = Guard(tuned.card.persona, self._draw)
         self._sampling = sampling or Sampling()
         self._draws = count(self._sampling.seed)
         self._turn = threading.Lock()
         self._stopped = threading.Event()
+        draw = step_by_step(unguarded(tuned), self._turn, self._stopped)
+        self._guard = Guard(tuned.card.persona, draw)
 
     @property
     def persona(self) -> Persona:
@@ -71,20 +71,25 @@ class TunedEngine:
                 return
             yield reply
 
-    def _draw(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
-        """Answer unguarded, a step a turn."""
-        with self._turn:
-            replies = self._unguarded(messages, sampling)
-        while not self._stopped.is_set():
-            with self._turn:
+    def stop(self) -> None:
+        """See :meth:`bot.engine.Engine.stop`."""
+        self._stopped.set()
+
+
+def step_by_step(draw: Draw, turn: threading.Lock, stopped: threading.Event) -> Draw:
+    """Return ``draw`` so that it holds ``turn`` for a step at a time and ends once ``stopped``."""
+
+    def stepping(messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
+        with turn:
+            replies = draw(messages, sampling)
+        while not stopped.is_set():
+            with turn:
                 reply = next(replies, None)
             if reply is None:
                 return
             yield reply
 
-    def stop(self) -> None:
-        """See :meth:`bot.engine.Engine.stop`."""
-        self._stopped.set()
+    return stepping
 
 
 def load_engine(
