@@ -35,7 +35,7 @@ def example(persona: Persona, **other: object) -> Example:
         "wrong": "I am a model.",
         "right": "Well!",
     }
-    return Example(persona=persona.name, digest=persona.digest(), **{**fields, **other})  # type: ignore[arg-type]
+    return Example(persona=persona.name, digest=persona.digest(), **{**fields, **other})
 
 
 def talks(path: Path) -> list[list[str]]:
