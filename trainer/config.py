@@ -62,6 +62,11 @@ class TrainConfig(BaseModel):
     of dev, after ``retention_depth`` rounds of talk. ``auto`` is ``retention`` for a mix."""
     retention_depth: int = Field(8, ge=0, le=100)
     """Rounds of general talk before the questions that a checkpoint is chosen by."""
+    probe_steps: int = Field(0, ge=0)
+    """Updates between two times that the same few questions are answered, to be seen in
+    ``probes.jsonl`` (:mod:`trainer.live_probes`); 0 asks none. It changes no weight."""
+    probe_questions: int = Field(4, ge=1, le=64)
+    """How many questions these are."""
     early_stopping_patience: int = Field(0, ge=0)
     """Stop after so many checkpoints without a better one; 0 never stops early."""
     chat_format: Literal["plain", "jinja", "chatglm2", "chatglm3"] | None = None

@@ -38,6 +38,7 @@ from trainer.dataset import Dataset
 from trainer.errors import CheckpointError, ConfigError, DatasetError, TrainingError
 from trainer.head import SampledHead, full_loss
 from trainer.language import say
+from trainer.live_probes import LiveProbes
 from trainer.model import Base
 from trainer.persona import Persona
 from trainer.prefix import Prefix
@@ -169,6 +170,7 @@ class Run:
             row for e in dataset.dev for row in encode_example(base.chat, e.messages, config)
         ]
         self._judge: Judge | None = make_judge(base, dataset, persona, config)
+        self._probes = self._live_probes(dataset)
         if resume:
             self._state = self._restored(self._resumable(accept_changes))
         else:
@@ -211,6 +213,8 @@ class Run:
     def _loop(self, listener: Listener, stop: list[int]) -> Outcome:
         state, config, begun = self._state, self.config, time.monotonic()
         reason, batches = "finished", self._batches()
+        if state.step == 0:
+            self._probe(last=False)
         while state.step < self._steps:
             state.losses.append(self._update(batches))
             # Asked once: a signal that comes while this step is saved or told ends the next.
@@ -230,6 +234,7 @@ class Run:
                         state.step, self._steps, mean, dev_loss, retention, state.tokens, seconds
                     ),
                 )
+            self._probe(last=last)
             if halted and not last:
                 reason = "interrupted"
                 break
@@ -237,6 +242,16 @@ class Run:
                 reason = "stopped early"
                 break
         return Outcome(reason, state.step, self.folder / f"checkpoint-{state.step}")
+
+    def _live_probes(self, dataset: Dataset) -> LiveProbes | None:
+        count = self.config.probe_questions
+        asks = self.config.probe_steps > 0
+        return LiveProbes(self.base, self.persona, dataset, count) if asks else None
+
+    def _probe(self, *, last: bool) -> None:
+        step = self._state.step
+        if self._probes and (last or step % self.config.probe_steps == 0):
+            self._probes.ask(self._state.prefix, step, self.folder)
 
     def _update(self, batches: Iterator[list[Encoded]]) -> float:
         """Do one update; returns the mean loss per token."""
