@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from bot.studio.job_file import End, Job, JobFile, Kind, State
-from bot.studio.serve import PASSWORD_VARIABLE, USER_VARIABLE
+from bot.studio.own_process import command, environment
 from bot.studio.workshop import Workshop
 from trainer.checkpoint import disk_errors
 from trainer.errors import Fault, RensheError
@@ -158,13 +157,14 @@ class Jobs:
 
     def _started(self, job: Job) -> Job:
         """Start a job; it waits until what this returns is written."""
-        command = [sys.executable, "-P", "-m", "bot.studio.job_process"]
         try:
             with self._file.output_path(job.id).open("wb") as out:
                 child = subprocess.Popen(
-                    [*command, str(self._file.folder), job.id, self._program],
+                    command(
+                        "bot.studio.job_process", str(self._file.folder), job.id, self._program
+                    ),
                     cwd=self.workshop.root,
-                    env=_environment(),
+                    env=environment(),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.STDOUT,
@@ -216,17 +216,6 @@ class Jobs:
 
 def _same(one: Job, other: Job) -> bool:
     return (one.kind, one.run) == (other.kind, other.run)
-
-
-def _environment() -> dict[str, str]:
-    """Return a job's environment: plain output, this very code, and no secrets."""
-    own = dict(os.environ)
-    for name in (USER_VARIABLE, PASSWORD_VARIABLE, "FORCE_COLOR", "TTY_COMPATIBLE"):
-        own.pop(name, None)
-    here = str(Path(__file__).parents[2])
-    own["PYTHONPATH"] = os.pathsep.join(filter(None, [own.get("PYTHONPATH"), here]))
-    own |= {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
-    return own
 
 
 def _queued_already(job: Job) -> RensheError:

@@ -16,6 +16,7 @@ import pytest
 import bot.studio.jobs as module
 from bot.studio.job_file import JobFile
 from bot.studio.jobs import Job, Jobs
+from bot.studio.own_process import environment
 from bot.studio.workshop import Workshop
 from trainer.errors import RensheError
 
@@ -99,7 +100,7 @@ def test_a_job_runs_in_the_project_and_without_secrets(
 ) -> None:
     monkeypatch.setenv("RENSHE_PASSWORD", "secret")
     jobs = Jobs(workshop)
-    assert "secret" not in module._environment().values()
+    assert "secret" not in environment().values()
     job = jobs.add("train", "x", ["train", "personas/nobody.yaml", "--out", "runs/x"])
     ended = until(jobs, job, "failed", "done")
     jobs.close()
