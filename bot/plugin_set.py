@@ -31,7 +31,7 @@ def read_plugins(
         if source.name in settings.disabled:
             continue
         try:
-            plugin = read_plugin(source, _settings_of(source.name, document))
+            plugin = read_plugin(source, settings_of(source.name, document))
             _refuse_clash(plugin, plugins)
             plugins.append(plugin)
         except PluginError as error:
@@ -39,7 +39,8 @@ def read_plugins(
     return plugins, [*faults, *_unknown(settings, sources, document)]
 
 
-def _settings_of(name: str, document: Document | None) -> Document | None:
+def settings_of(name: str, document: Document | None) -> Document | None:
+    """Return a plugin's part of ``renshe.yaml``, if it has one."""
     node = document.node("plugins", "settings", name) if document is not None else None
     return None if node is None or document is None else Document(document.path, node)
 

@@ -36,6 +36,8 @@ def explain(error: ErrorDetails, node: Node, known: list[str]) -> Wording:
         return _missing(key, node)
     if kind == "literal_error":
         return _not_a_choice(str(context["expected"]), node)
+    if kind == "string_pattern_mismatch":
+        return _other_form(str(context["pattern"]), node)
     for explained in (_length(kind, context, node), _range(kind, context, node), _type(kind, node)):
         if explained:
             return explained
@@ -84,6 +86,14 @@ def _not_a_choice(expected: str, node: Node) -> Wording:
         if near or len(choices) == 1
         else say(zh="选一个", en="choose one"),
         "wrong-choice",
+    )
+
+
+def _other_form(pattern: str, node: Node) -> Wording:
+    return (
+        say(zh=f"{found(node)}的写法不对", en=f"{found(node)} has another form than is wanted"),
+        say(zh=f"要符合 {pattern}", en=f"it must match {pattern}"),
+        "wrong-form",
     )
 
 
