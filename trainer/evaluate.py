@@ -8,17 +8,14 @@ and needs no judge, so a figure can be repeated.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from random import Random
-
-from pydantic import BaseModel, ConfigDict
 
 from trainer.chat import Message
 from trainer.dataset import Dataset
 from trainer.errors import DatasetError
+from trainer.evaluation_file import ARMS, ArmScores, DepthScore, Evaluation, Reply
 from trainer.example import Example
 from trainer.generate import reply_all
 from trainer.language import say
@@ -32,69 +29,6 @@ DEPTHS = (0, 2, 4)
 """Rounds of unrelated talk before a question."""
 
 Report = Callable[[str, float], None]
-
-
-class Reply(BaseModel):
-    """A question, the written answer, and what the model said."""
-
-    model_config = ConfigDict(frozen=True)
-
-    prompt: str
-    reference: str
-    reply: str
-
-
-class ArmScores(BaseModel):
-    """How one column answers the dev questions, in round one.
-
-    BLEU and ROUGE are 0 to 100 as the official code prints them, the shares 0 to 1.
-    """
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    bleu_4: float
-    rouge_1: float
-    rouge_2: float
-    rouge_l: float
-    recall: float | None
-    """Share of replies that match their fact's ``expect``; none if no fact is asked."""
-    contradictions: float | None
-    """Share of replies that match their fact's ``reject``."""
-    leaks: float
-    """Share of replies that match the persona's ``leaks``."""
-    samples: tuple[Reply, ...]
-    """All the replies, in the order of the dev set."""
-
-
-class DepthScore(BaseModel):
-    """How the tuned model answers after ``depth`` rounds of unrelated talk."""
-
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
-
-    depth: int
-    train_pair: float
-    """Share of training questions whose reply is near a written answer (chrF 0.6)."""
-    train_pairs: int
-    """How many training questions were asked."""
-    recall: float | None
-    """Share of dev questions whose reply matches their fact's ``expect``."""
-    recalls: int
-    """How many dev questions were asked."""
-    leaks: float
-    """Share of all these replies that match the persona's ``leaks``."""
-
-
-class Evaluation(BaseModel):
-    """The figures of one checkpoint."""
-
-    model_config = ConfigDict(frozen=True)
-
-    persona: str
-    base: str
-    bits: int | None
-    step: int
-    arms: dict[str, ArmScores]
-    depths: tuple[DepthScore, ...]
 
 
 def evaluate(
@@ -123,16 +57,16 @@ def evaluate(
             fix=say(zh="给事实写三种以上问法", en="write three or more wordings for the facts"),
             code="no-dev",
         )
-    steps = 3 + len(DEPTHS)
+    steps = len(ARMS) + len(DEPTHS)
     arms = {}
-    for index, name in enumerate(("base", "prompted", "tuned")):
+    for index, name in enumerate(ARMS):
         told = _share(report, say(zh=f"评测 {name}", en=f"evaluating {name}"), index, steps)
         arms[name] = _arm(tuned, name, asked, told)
     train = _some(taught(dataset), limit)
     depths = []
     for index, depth in enumerate(DEPTHS):
         stage = say(zh=f"隔 {depth} 轮再问", en=f"asking after {depth} rounds")
-        told = _share(report, stage, 3 + index, steps)
+        told = _share(report, stage, len(ARMS) + index, steps)
         depths.append(_at_depth(tuned, depth, train, asked, told))
     return Evaluation(
         persona=tuned.card.persona.name,
@@ -156,19 +90,6 @@ def taught(dataset: Dataset) -> list[Example]:
     return list(asked.values())
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write ``metrics.json`` and the official ``generated_predictions.txt`` into ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    figures = evaluation.model_dump(mode="json", exclude={"arms": {"__all__": {"samples"}}})
-    text = json.dumps(figures, ensure_ascii=False, indent=1)
-    (folder / "metrics.json").write_text(f"{text}\n", encoding="utf-8")
-    rows = [
-        json.dumps({"labels": sample.reference, "predict": sample.reply}, ensure_ascii=False)
-        for sample in evaluation.arms["tuned"].samples
-    ]
-    (folder / "generated_predictions.txt").write_text("\n".join(rows) + "\n", encoding="utf-8")
-
-
 def _arm(tuned: Tuned, name: str, asked: Sequence[Example], report: Report) -> ArmScores:
     persona = tuned.card.persona
     questions = [(Message("user", example.prompt),) for example in asked]
@@ -180,6 +101,7 @@ def _arm(tuned: Tuned, name: str, asked: Sequence[Example], report: Report) -> A
         rouge_1=scores["rouge-1"],
         rouge_2=scores["rouge-2"],
         rouge_l=scores["rouge-l"],
+        chrf=scores["chrf"],
         recall=_recall(persona, asked, replies),
         contradictions=_contradictions(persona, asked, replies),
         leaks=_mean([persona.leaked(reply) for reply in replies]),

@@ -80,7 +80,7 @@ def choose_probes(
     """
     held = {(fact, wording) for fact, asked in dev_wordings.items() for wording in asked}
     probes = [
-        Probe(fact.id, wording, answer, (fact.id, wording) not in held, _half(fact.id))
+        Probe(fact.id, wording, answer, (fact.id, wording) not in held, half_of(fact.id))
         for fact, wording, answer in persona.pairs()
     ]
     kept = {
@@ -124,7 +124,7 @@ class Dialogues:
         return messages(self._rounds[history, half][:depth])
 
 
-def _half(fact: str) -> int:
+def half_of(fact: str) -> int:
     """Draw a fact's dialogue by its name alone: another fact in the file moves none."""
     return Random(f"half/{fact}").choice(HALVES)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
+from itertools import groupby
 
 from trainer.language import say
-from trainer.probes import History, history_name
+from trainer.probes import history_name
 from trainer.retention_file import Cell, Reply, Retention, Verdict
 
 SIGNS: dict[Verdict, str] = {"right": "✓", "wrong": "✗", "leaked": "!"}
@@ -20,66 +21,87 @@ def signs() -> str:
         "wrong": say(zh="有答错的", en="some wrong"),
         "leaked": say(zh="有露馅的", en="some leaked"),
     }
-    shown = "".join(
-        f"<span>{_verdict(verdict, '')} {escape(named[verdict])}</span>" for verdict in SIGNS
-    )
+    shown = "".join(f"<span>{badge(verdict)} {escape(named[verdict])}</span>" for verdict in SIGNS)
     told = say(zh="数字是答对的问法数 / 问法数", en="numbers: wordings answered right / asked")
     return f'<p class="key">{shown}<span class="soft">{escape(told)}</span></p>'
 
 
-def fact_table(retention: Retention) -> str:
-    """Return the table of facts and depths: the worst verdict, and how many were right."""
-    cells = retention.cells
-    groups: list[tuple[History, int]] = []
-    for cell in cells:
-        if groups and groups[-1][0] == cell.history:
-            groups[-1] = (cell.history, groups[-1][1] + 1)
-        else:
-            groups.append((cell.history, 1))
-    first = [not index or cells[index - 1].history != c.history for index, c in enumerate(cells)]
-    upper = "".join(
-        f'<th class="first" colspan="{count}">{escape(history_name(history))}</th>'
-        for history, count in groups
-    )
-    lower = "".join(
-        f"<th{_edge(edge)}>{cell.depth}</th>" for cell, edge in zip(cells, first, strict=True)
-    )
+Shown = Callable[[str, Cell, Sequence[Reply]], str]
+"""How a fact's replies after one history at one depth are shown; there is at least one."""
+
+
+def fact_table(
+    retention: Retention,
+    *,
+    facts: Sequence[str] | None = None,
+    shown: Shown | None = None,
+    named: Callable[[str], str] = escape,
+) -> str:
+    """Return the table of facts and depths.
+
+    Args:
+        retention: what was measured.
+        facts: ids of the rows; all by default. One that was not asked has no row.
+        shown: the HTML of a place; by default the worst verdict, and how many were right.
+        named: the HTML of a fact's name.
+    """
+    cells, place = retention.cells, shown or _together
+    edges = [not index or cells[index - 1].history != c.history for index, c in enumerate(cells)]
     rows = []
-    for fact in retention.facts:
-        found = [_of(cell, fact) for cell in cells]
+    for fact in retention.facts if facts is None else facts:
+        found = [replies_of(cell, fact) for cell in cells]
         if any(found):
             tds = "".join(
-                f"<td{_edge(edge)}>{_together(replies)}</td>"
-                for replies, edge in zip(found, first, strict=True)
+                f"<td{_edge(edge)}>{place(fact, cell, replies) if replies else ''}</td>"
+                for cell, replies, edge in zip(cells, found, edges, strict=True)
             )
-            rows.append(f"<tr><th>{escape(fact)}</th>{tds}</tr>")
+            rows.append(f"<tr><th>{named(fact)}</th>{tds}</tr>")
     return (
-        f'<div class="sheet"><table class="facts"><thead><tr><th></th>{upper}</tr>'
-        f"<tr><th>k</th>{lower}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="sheet"><table class="facts"><thead>{_headings(cells, edges)}</thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _headings(cells: Sequence[Cell], edges: Sequence[bool]) -> str:
+    """Return two rows: the histories, and their depths."""
+    upper = "".join(
+        f'<th class="first" colspan="{len(list(group))}">{escape(history_name(history))}</th>'
+        for history, group in groupby(cells, key=lambda cell: cell.history)
+    )
+    lower = "".join(
+        f"<th{_edge(edge)}>{cell.depth}</th>" for cell, edge in zip(cells, edges, strict=True)
+    )
+    return f"<tr><th></th>{upper}</tr><tr><th>k</th>{lower}</tr>"
 
 
 def _edge(first: bool) -> str:
     return ' class="first"' if first else ""
 
 
-def _of(cell: Cell, fact: str) -> list[Reply]:
+def replies_of(cell: Cell, fact: str) -> list[Reply]:
+    """Return what was said to a fact's wordings."""
     return [reply for reply in cell.replies if reply.fact == fact]
 
 
-def _together(replies: Sequence[Reply]) -> str:
-    """Show the worst of a fact's verdicts, and how many were right."""
-    if not replies:
-        return ""
+def worst(replies: Sequence[Reply]) -> tuple[Verdict, str]:
+    """Return the worst verdict of some replies, and ``2/3``: how many were right of all."""
     verdicts = [reply.verdict for reply in replies]
-    worst: Verdict = next(v for v in ("leaked", "wrong", "right") if v in verdicts)
-    return _verdict(worst, f"{verdicts.count('right')}/{len(verdicts)}")
+    found: Verdict = next(v for v in ("leaked", "wrong", "right") if v in verdicts)
+    return found, f"{verdicts.count('right')}/{len(verdicts)}"
 
 
-def _verdict(verdict: Verdict, text: str) -> str:
-    # Another class than the history of the same name.
-    name = "leak" if verdict == "leaked" else verdict
-    return f'<span class="v {name}">{SIGNS[verdict]} {text}</span>'
+def _together(_fact: str, _cell: Cell, replies: Sequence[Reply]) -> str:
+    return badge(*worst(replies))
+
+
+def badge(verdict: Verdict, text: str = "") -> str:
+    """Return a verdict's sign in its colour, and a text beside it."""
+    return f'<span class="v {badge_class(verdict)}">{SIGNS[verdict]} {text}</span>'
+
+
+def badge_class(verdict: Verdict) -> str:
+    """Return the class of a verdict in the style: another than the history of the same name."""
+    return "leak" if verdict == "leaked" else verdict
 
 
 def replies_by_fact(retention: Retention) -> Iterator[str]:
@@ -88,11 +110,11 @@ def replies_by_fact(retention: Retention) -> Iterator[str]:
         asked = {
             (reply.question, reply.taught, reply.written): None
             for cell in retention.cells
-            for reply in _of(cell, fact)
+            for reply in replies_of(cell, fact)
         }
         if not asked:
             continue
-        every = [reply for cell in retention.cells for reply in _of(cell, fact)]
+        every = [reply for cell in retention.cells for reply in replies_of(cell, fact)]
         right = sum(reply.verdict == "right" for reply in every)
         parts = "".join(_asked(retention, fact, *question) for question in asked)
         yield (
@@ -105,9 +127,9 @@ def _asked(retention: Retention, fact: str, question: str, taught: bool, written
     kind = say(zh="教过", en="taught") if taught else say(zh="没见过", en="never seen")
     rows = "".join(
         f"<tr><td>{escape(history_name(cell.history))} k={cell.depth}</td>"
-        f"<td>{_verdict(reply.verdict, '')}</td><td>{escape(reply.reply)}</td></tr>"
+        f"<td>{badge(reply.verdict)}</td><td>{escape(reply.reply)}</td></tr>"
         for cell in retention.cells
-        for reply in _of(cell, fact)
+        for reply in replies_of(cell, fact)
         if reply.question == question
     )
     source = say(zh="原文", en="written")

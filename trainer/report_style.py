@@ -1,20 +1,24 @@
 """The look of the retention report: one style sheet, light and dark, nothing fetched.
 
 The colours of curves and verdicts are those of Okabe and Ito, which the colour-blind can
-tell apart; each has a shape or a sign besides.
+tell apart; each has a shape or a sign besides. A page that shows the same pieces within its
+own frame takes :data:`LIGHT`, :data:`DARK` and :data:`PIECES`, and says itself what ``--page``,
+``--card``, ``--ink``, ``--soft`` and ``--rule`` are.
 """
 
-STYLE = """
-:root { color-scheme: light dark;
-  --page: #fbfaf7; --card: #ffffff; --ink: #22252b; --soft: #6a6f7a; --rule: #e4e2dc;
+LIGHT = """
   --neutral: #0072b2; --in_persona: #00875f; --leaked: #c4490a; --long: #0072b2;
   --right: #d3eee3; --right-ink: #00563c; --wrong: #fbe3c4; --wrong-ink: #7d4300;
-  --leak: #7a3b93; --leak-ink: #ffffff; }
-@media (prefers-color-scheme: dark) { :root {
-  --page: #15171b; --card: #1d2026; --ink: #e6e4de; --soft: #9aa0ab; --rule: #32363e;
+  --leak: #7a3b93; --leak-ink: #ffffff;
+"""
+
+DARK = """
   --neutral: #56b4e9; --in_persona: #2fc493; --leaked: #f08a4b; --long: #56b4e9;
   --right: #143c30; --right-ink: #8fe3c2; --wrong: #4a3413; --wrong-ink: #f6cf93;
-  --leak: #c78be0; --leak-ink: #1b1020; } }
+  --leak: #c78be0; --leak-ink: #1b1020;
+"""
+
+_FRAME = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.6 system-ui, "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei", sans-serif; }
@@ -22,6 +26,10 @@ main { max-width: 1240px; margin: 0 auto; padding: 36px 24px 64px; }
 h1 { font-size: 28px; line-height: 1.3; margin: 0 0 4px; }
 h2 { font-size: 18px; margin: 40px 0 12px; }
 p { margin: 6px 0; } .soft, small, figcaption span { color: var(--soft); }
+@media print { details { break-inside: avoid; } }
+"""
+
+PIECES = """
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(170px, 1fr));
   gap: 12px; margin: 24px 0 8px; }
 .tile, figure, .sheet, details { background: var(--card); border: 1px solid var(--rule);
@@ -63,5 +71,11 @@ details h3 { font-size: 15px; margin: 16px 0 2px; }
 .replies td { text-align: left; white-space: normal; vertical-align: top; padding: 3px 10px; }
 .replies td:first-child, .replies td:nth-child(2) { white-space: nowrap; width: 1%; }
 .replies td:last-child { overflow-wrap: anywhere; white-space: pre-wrap; }
-@media print { details { break-inside: avoid; } }
 """
+
+STYLE = f"""
+:root {{ color-scheme: light dark;
+  --page: #fbfaf7; --card: #ffffff; --ink: #22252b; --soft: #6a6f7a; --rule: #e4e2dc;{LIGHT}}}
+@media (prefers-color-scheme: dark) {{ :root {{
+  --page: #15171b; --card: #1d2026; --ink: #e6e4de; --soft: #9aa0ab; --rule: #32363e;{DARK}}} }}
+{_FRAME}{PIECES}"""

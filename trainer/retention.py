@@ -16,18 +16,16 @@ from which :mod:`trainer.report` and :mod:`trainer.diff` are made.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.dataset import Dataset
 from trainer.errors import CheckpointError, DatasetError
+from trainer.extent import Extent
 from trainer.forgetting import measure_forgetting
 from trainer.language import say
 from trainer.model import Tuned
-from trainer.persona import Persona
 from trainer.probes import Dialogues, History, choose_probes, history_name
 from trainer.retention_cell import MAX_NEW_TOKENS, Answer, Asker
 from trainer.retention_file import (
@@ -38,38 +36,12 @@ from trainer.retention_file import (
     subject_words,
     write_retention,
 )
-from trainer.talk_check import bank_talk, unfit_talk
-
-DEPTHS = (0, 1, 2, 4, 8, 16)
-"""Rounds before a question."""
-
-OTHER_DEPTHS = (2, 8, 16)
-"""Rounds of the persona's own talk, and of broken characters."""
-
-HISTORY_TOKENS = 1000
-"""Least tokens of the long history; the sliding window of ``tiny`` is 512."""
+from trainer.talk_check import talk_digest, unfit_talk
 
 _QUESTIONS = 300
 """What asking everything costs, in tokens of a history."""
 
 Report = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Extent:
-    """What is measured.
-
-    Attributes:
-        depths: rounds of neutral talk before the questions; 0 is always among them.
-        other_depths: rounds of the other two histories.
-        history_tokens: least tokens of the long history; 0 leaves it out.
-        limit: most taught and most held-out wordings asked; 0 asks all.
-    """
-
-    depths: Sequence[int] = DEPTHS
-    other_depths: Sequence[int] = OTHER_DEPTHS
-    history_tokens: int = HISTORY_TOKENS
-    limit: int = 64
 
 
 def measure(
@@ -155,13 +127,7 @@ def _places(asker: Asker, extent: Extent) -> Iterator[_Place | Skipped]:
     """
     if alone := asker.fault("neutral", 0):
         raise _no_room(alone)
-    others = sorted(set(extent.other_depths) - {0})
-    wanted: list[tuple[History, int]] = [
-        *(("neutral", depth) for depth in sorted({0, *extent.depths})),
-        *(("in_persona", depth) for depth in others),
-        *(("leaked", depth) for depth in others),
-    ]
-    for history, depth in wanted:
+    for history, depth in extent.places():
         yield asker.fault(history, depth) or _Place(history, depth, asker.tokens(history, depth))
     if extent.history_tokens:
         yield _long(asker, extent.history_tokens)
@@ -189,7 +155,7 @@ def _subject(tuned: Tuned, dataset: Dataset, limit: int, *, guarded: bool) -> Su
         prefix_sha256=tuned.card.prefix_sha256,
         persona_digest=tuned.card.persona.digest(),
         dataset_sha256=dataset.digest(),
-        talk_sha256=_talk_digest(tuned.card.persona),
+        talk_sha256=talk_digest(tuned.card.persona.language),
         limit=limit,
         max_new_tokens=MAX_NEW_TOKENS,
         guarded=guarded,
@@ -223,11 +189,6 @@ def _former(path: Path, subject: Subject) -> Retention | None:
     if other := [name for name, value in subject if getattr(former.subject, name) != value]:
         raise _of_another(path, other)
     return former
-
-
-def _talk_digest(persona: Persona) -> str:
-    talk = [(message.role, message.text) for message in bank_talk(persona.language, "test")]
-    return hashlib.sha256(json.dumps(talk).encode()).hexdigest()
 
 
 def _of_another(path: Path, names: Sequence[str]) -> CheckpointError:

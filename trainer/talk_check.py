@@ -7,6 +7,8 @@ equal and nearly equal, what users say with what users say, and replies with rep
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -92,10 +94,22 @@ def unfit_talk(
     asked = [Message("user", text) for wordings in dev_wordings.values() for text in wordings]
     _refuse(twins(asked, rows), say(zh="训练见过 dev 的问题", en="trained on dev questions"), again)
     bank = bank_talk(persona.language, "test")
-    unfit = frozenset(canonical(twin.text) for twin in twins(bank, _authored(persona)))
+    unfit = shared_talk(persona)
     found = [twin for twin in twins(bank, rows) if canonical(twin.text) not in unfit]
     _refuse(found, say(zh="训练见过测试用的闲聊", en="trained on the test talk"), again)
     return unfit
+
+
+def shared_talk(persona: Persona) -> frozenset[str]:
+    """Return what the test bank and the persona's author both say, canonical, unchecked."""
+    bank = bank_talk(persona.language, "test")
+    return frozenset(canonical(twin.text) for twin in twins(bank, _authored(persona)))
+
+
+def talk_digest(language: Language) -> str:
+    """Return the SHA-256 (64 hex digits) of all that is said in the test bank."""
+    talk = [(message.role, message.text) for message in bank_talk(language, "test")]
+    return hashlib.sha256(json.dumps(talk).encode()).hexdigest()
 
 
 def _authored(persona: Persona) -> Iterator[Message]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli import main
-from tests.trainer.test_report import cell, reply, retention
+from tests.retentions import cell, reply, retention
 from trainer.diff import difference
 from trainer.probes import History
 from trainer.retention_file import FILE, Cell, Retention, write_retention

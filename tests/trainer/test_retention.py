@@ -15,13 +15,14 @@ from trainer.chat import Message
 from trainer.dataset import Dataset, read_dataset
 from trainer.errors import CheckpointError, DatasetError, SourceError
 from trainer.example import Example
+from trainer.extent import DEPTHS, HISTORY_TOKENS, OTHER_DEPTHS, Extent
 from trainer.generate import reply_batch
 from trainer.likelihood import score_batch
 from trainer.metrics import chrf
 from trainer.model import Tuned, load_tuned
 from trainer.persona import Persona, load_persona
 from trainer.probes import HALVES, Dialogues, choose_probes
-from trainer.retention import DEPTHS, HISTORY_TOKENS, OTHER_DEPTHS, Extent, measure
+from trainer.retention import measure
 from trainer.retention_cell import Asker
 from trainer.retention_file import (
     FILE,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from trainer.checkpoint import Checkpoint
     from trainer.dataset import Dataset
-    from trainer.evaluate import ArmScores, Evaluation
+    from trainer.evaluation_file import ArmScores, Evaluation
 
 SAMPLES = 4
 """Questions whose replies are shown."""
@@ -114,6 +114,7 @@ def evaluate_command(
     from trainer.commands.run_report import tell_backend
     from trainer.commands.screen import reporting
     from trainer.dataset import read_dataset
+    from trainer.evaluation_file import write_evaluation
 
     if not retention:
         _refuse_needless({"--depths": depths, "--history-tokens": history_tokens, "--fresh": fresh})
@@ -126,7 +127,7 @@ def evaluate_command(
         _measure_retention(run, folder, dataset, asked, history_tokens, limit, fresh)
         return
     with reporting() as report:
-        from trainer.evaluate import evaluate, write_evaluation
+        from trainer.evaluate import evaluate
         from trainer.model import load_tuned
 
         tuned = load_tuned(run, report=report)
@@ -145,7 +146,7 @@ def _measure_retention(
     limit: int,
     fresh: bool,
 ) -> None:
-    from trainer.retention import DEPTHS, HISTORY_TOKENS, OTHER_DEPTHS, Extent
+    from trainer.extent import DEPTHS, HISTORY_TOKENS, OTHER_DEPTHS, Extent
 
     extent = Extent(
         depths=DEPTHS if depths is None else depths,
@@ -212,6 +213,7 @@ def _arms(arms: dict[str, ArmScores]) -> Table:
         "ROUGE-1": lambda arm: f"{arm.rouge_1:.1f}",
         "ROUGE-2": lambda arm: f"{arm.rouge_2:.1f}",
         "ROUGE-L": lambda arm: f"{arm.rouge_l:.1f}",
+        "chrF": lambda arm: "-" if arm.chrf is None else f"{arm.chrf * 100:.1f}",
         say(zh="答对", en="right"): lambda arm: _share(arm.recall),
         say(zh="自相矛盾", en="contradictions"): lambda arm: _share(arm.contradictions),
         say(zh="露馅", en="leaks"): lambda arm: _share(arm.leaks),

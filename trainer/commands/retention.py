@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from trainer.dataset import Dataset
-    from trainer.retention import Extent
+    from trainer.extent import Extent
     from trainer.retention_file import Cell, Retention
 
 REPORT = "retention.html"
