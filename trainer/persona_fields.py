@@ -9,8 +9,11 @@ meaningless.
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 import warnings
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -19,6 +22,10 @@ from trainer.language import say
 from trainer.slow_pattern import slow_spot
 from trainer.strict_yaml import refusal
 from trainer.wording import compiled, tells_nothing
+
+_HERE = Path(__file__)
+_COMPILING = threading.Lock()
+"""Two threads that filter warnings at once would restore each other's filters."""
 
 
 def _printable(text: str) -> str:
@@ -71,11 +78,10 @@ def _usable(pattern: str) -> str:
 def _refuse_broken(pattern: str) -> None:
     """Compile the pattern as written, for the place of an error, and as it will be used."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # what re only warns of is most likely a slip too
-            re.compile(pattern)
-            compiled(pattern)
-    except (re.error, OverflowError, RecursionError, Warning) as error:
+        if warned := _warning(pattern):  # what re only warns of is most likely a slip too
+            raise re.error(warned)
+        compiled(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         raise refusal(
             "bad-pattern",
             say(zh=f"正则表达式写错了：{error}", en=f"not a regular expression: {error}"),
@@ -85,6 +91,20 @@ def _refuse_broken(pattern: str) -> None:
             ),
             getattr(error, "pos", None) or 0,
         ) from None
+
+
+@lru_cache(maxsize=8192)
+def _warning(pattern: str) -> str:
+    """Return what re warns of; nothing if all is well.
+
+    Filters of warnings are the whole process's. So nothing is turned into an error, which
+    another thread's warning would become too; and the answer is kept, since re warns only
+    of what it has not compiled before.
+    """
+    with _COMPILING, warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        re.compile(pattern)
+    return next((str(told.message) for told in heard if Path(told.filename) == _HERE), "")
 
 
 def _identifier(text: str) -> str:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import warnings
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,35 @@ def test_imports_neither_torch_nor_transformers() -> None:
 def test_the_schema_that_editors_use_is_the_models_own() -> None:
     shipped = Path(__file__).parents[2] / "personas" / "persona.schema.json"
     assert json.loads(shipped.read_text("utf-8")) == persona_schema()
+
+
+def test_a_pattern_that_re_warns_of_is_refused_every_time(muxue: Persona) -> None:
+    slip = muxue.model_dump()
+    slip["facts"][0]["expect"] = "[[沐]雪]"
+    for _ in range(2):
+        with pytest.raises(ValidationError, match="Possible nested set"):
+            Persona.model_validate(slip)
+
+
+@pytest.mark.filterwarnings("ignore:of another thread")
+def test_reading_a_persona_makes_no_error_of_another_threads_warning(muxue: Persona) -> None:
+    """A page reads personas in one thread while libraries warn in another."""
+    failed: list[Warning] = []
+    over = threading.Event()
+
+    def warn() -> None:
+        while not over.is_set():
+            try:
+                warnings.warn("of another thread", FutureWarning, stacklevel=1)
+            except FutureWarning as error:
+                failed.append(error)
+
+    other = threading.Thread(target=warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        other.start()
+        for number in range(100):
+            muxue.facts[0].model_validate(muxue.facts[0].model_dump() | {"expect": f"沐雪{number}"})
+        over.set()
+        other.join()
+    assert not failed
