@@ -19,7 +19,7 @@ from pathlib import Path
 from bot.studio.jobs import Job, Jobs
 from bot.studio.workshop import LONGEST, Workshop, is_id
 from trainer.bases import EMBEDDED, EmbeddedBase
-from trainer.config import load_config
+from trainer.config import TrainConfig, load_config
 from trainer.dataset import Dataset, compile_persona, write_dataset
 from trainer.errors import BaseModelError, ConfigError, Fault, RensheError
 from trainer.language import say
@@ -34,6 +34,9 @@ PROBES, LINES = 12, 100
 
 CHECKS, MIX_CHECKS = 8, 4
 """How often the dev loss is taken. With a mix each is an examination of some twenty seconds."""
+
+PASSES = 6
+"""Over single questions, as :func:`trainer.config.steps_of` has it."""
 
 A_DAY = 86_400.0
 """Seconds for which data that nothing was trained on is kept."""
@@ -299,9 +302,8 @@ def _identity(dataset: Dataset) -> str:
 
 def _about(dataset: Dataset, *, mix: bool) -> int:
     """Return about how many steps it will be, which the tokenizer would tell exactly."""
-    replies = sum(len(example.messages) // 2 for example in dataset.train if not mix)
-    batches = (len(dataset.train) if mix else replies) / 8
-    return max(1, round(batches * (1 if mix else 6)))
+    batches = len(dataset.train) / TrainConfig().per_device_train_batch_size
+    return max(1, round(batches * (1 if mix else PASSES)))
 
 
 def _intervals(steps: int, *, mix: bool) -> list[str]:
