@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +13,9 @@ from trainer.guard import Counts
 from trainer.language import say
 
 Messages = list[dict[str, Any]]
+
+_INVISIBLE = "\u2060"
+_MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#|\w+;)")
 
 
 class Place(NamedTuple):
@@ -24,6 +28,7 @@ class Place(NamedTuple):
 class Column(NamedTuple):
     """What one speaker said, as messages, and the place of each."""
 
+    key: str
     messages: Messages
     places: list[Place]
 
@@ -37,7 +42,7 @@ def column(chat: Chat, key: str, at: str = "", look: Look | None = None) -> Colu
         at: id of the round that is being answered.
         look: how far that one is.
     """
-    shown = Column([], [])
+    shown = Column(key, [], [])
     for one in chat.rounds:
         live = look if one.id == at else None
         reply = live.replies.get(key) if live else None
@@ -50,6 +55,20 @@ def column(chat: Chat, key: str, at: str = "", look: Look | None = None) -> Colu
     return shown
 
 
+def plain(text: str) -> str:
+    """Return text that Gradio shows letter by letter.
+
+    Even without Markdown it takes text for HTML. An invisible letter after what would begin
+    a tag or an entity keeps it from that, and a copy still reads the same.
+    """
+    return _MARKUP.sub(rf"\g<0>{_INVISIBLE}", text)
+
+
+def unplain(text: str) -> str:
+    """Return what :func:`plain` was given, after a visitor edited it."""
+    return text.replace(_INVISIBLE, "")
+
+
 def note(reply: Reply) -> str:
     """Return what is to be noted of a reply: how it ended, and what the guard did for it."""
     ended = {
@@ -58,7 +77,10 @@ def note(reply: Reply) -> str:
         "put-right": say(zh="改过了", en="put right"),
     }
     noted = [ended[reply.state]] if reply.state in ended else []
-    return " · ".join([*noted, *guard_notes(reply.counts)])
+    if guarded := guard_notes(reply.counts):
+        head = say(zh="露馅检查：", en="leak guard: ")
+        noted.append(head + say(zh="，", en=", ").join(guarded))
+    return " · ".join(noted)
 
 
 def guard_notes(counts: Counts) -> list[str]:
@@ -69,7 +91,7 @@ def guard_notes(counts: Counts) -> list[str]:
         (counts.shortened, say(zh="截短", en="cut short")),
         (counts.dropped, say(zh="旧对话 {} 轮没给它看", en="{} old rounds kept from it")),
     ]
-    return [f"🛡 {text.format(number)}" for number, text in done if number]
+    return [text.format(number) for number, text in done if number]
 
 
 def fault_text(error: RensheError) -> str:
@@ -100,7 +122,7 @@ def _is_answered(chat: Chat, at: str) -> bool:
 
 def _put(shown: Column, place: Place, text: str, **more: Any) -> None:
     role = "user" if place.role == "user" else "assistant"
-    shown.messages.append({"role": role, "content": text, **more})
+    shown.messages.append({"role": role, "content": plain(text), **more})
     shown.places.append(place)
 
 
@@ -109,9 +131,12 @@ def _put_reply(shown: Column, at: str, reply: Reply, loading: str) -> None:
     nothing = "" if reply.problem else say(zh="（没有回答）", en="(no reply)")
     _put(shown, Place(at, "assistant"), reply.text or waiting or nothing)
     if reply.problem:
-        shown.messages[-1]["content"] = "\n".join(filter(None, [reply.text, f"⚠ {reply.problem}"]))
+        said = "\n".join(filter(None, [reply.text, f"⚠ {reply.problem}"]))
+        shown.messages[-1]["content"] = plain(said)
     if reply.state != "growing" and (noted := note(reply)):
-        _put(shown, Place(at, "note"), _explained(reply), metadata={"title": noted})
+        _put(
+            shown, Place(at, "note"), _explained(reply), metadata={"title": noted, "status": "done"}
+        )
 
 
 def _explained(reply: Reply) -> str:

@@ -33,6 +33,9 @@ MOST_ROUNDS = 200
 
 _TITLE = 40
 
+_SECRET = 24
+"""Random bytes of a browser's secret."""
+
 State = Literal["growing", "done", "stopped", "cut", "failed", "put-right"]
 
 
@@ -249,6 +252,16 @@ class Chats:
             db.execute("DELETE FROM growing")
 
 
+def new_secret() -> str:
+    """Return a secret for a browser that has none."""
+    return secrets.token_urlsafe(_SECRET)
+
+
+def is_secret(shown: object) -> bool:
+    """Tell whether what a browser shows can be a secret of ours."""
+    return isinstance(shown, str) and _SECRET <= len(shown) <= 4 * _SECRET
+
+
 class GoneError(RensheError):
     """A chat or a round that is not there, or is somebody else's."""
 
@@ -275,6 +288,8 @@ def checked(text: str) -> str:
 
 
 def _hash(secret: str) -> str:
+    if not is_secret(secret):
+        raise _nobody()
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
@@ -282,11 +297,7 @@ def _read(db: Database, visitor: str, chat: str) -> Chat:
     sql = "SELECT body FROM chats WHERE id = ? AND visitor = ?"
     row = db.execute(sql, [chat, visitor]).fetchone()
     if row is None:
-        raise GoneError(
-            say(zh="这个浏览器里没有这段对话", en="this browser has no such chat"),
-            fix=say(zh="在列表里选一段，或新开一段", en="choose one in the list, or begin anew"),
-            code="no-chat",
-        )
+        raise _nobody()
     try:
         return Chat.model_validate_json(row[0])
     except ValidationError:
@@ -322,6 +333,14 @@ def _title(chat: Chat) -> str:
 
 def _cut(reply: Reply) -> Reply:
     return reply.model_copy(update={"state": "cut"}) if reply.state == "growing" else reply
+
+
+def _nobody() -> GoneError:
+    return GoneError(
+        say(zh="这个浏览器里没有这段对话", en="this browser has no such chat"),
+        fix=say(zh="在列表里选一段，或新开一段", en="choose one in the list, or begin anew"),
+        code="no-chat",
+    )
 
 
 def _changed() -> GoneError:

@@ -35,6 +35,7 @@ class Example(BaseModel):
         user: the last message.
         wrong: what was answered.
         right: what should have been.
+        rounds: how many of the latest rounds of ``history`` are to be learnt along.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,6 +47,12 @@ class Example(BaseModel):
     user: str
     wrong: str
     right: str
+    rounds: int = MOST_ROUNDS
+
+    @property
+    def led(self) -> tuple[tuple[str, str], ...]:
+        """The rounds of the history that are to be learnt along."""
+        return self.history[max(len(self.history) - self.rounds, 0) :]
 
 
 class Examples:
@@ -118,7 +125,7 @@ class Examples:
                 user=example.user,
                 wrong=example.wrong,
                 bot=example.right,
-                history=example.history,
+                history=example.led,
             )
             add_dialogues(path, [one])
             self.drop(example.id)

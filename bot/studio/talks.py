@@ -60,7 +60,7 @@ class How:
     def sampling(self) -> Sampling:
         """Return a new draw."""
         seed = secrets.randbits(32)
-        return Sampling(self.temperature, self.top_p, self.max_new_tokens, seed)
+        return Sampling(self.temperature, self.top_p, int(self.max_new_tokens), seed)
 
 
 class Look(NamedTuple):

@@ -1,12 +1,13 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bot.studio.chats import LONGEST, MOST_ROUNDS, Chat, Chats, GoneError, Reply, Round
+from bot.studio.chats import LONGEST, MOST_ROUNDS, Chat, Chats, GoneError, Reply, Round, new_secret
 from trainer.errors import RensheError
 from trainer.guard import Counts
 
-ME, OTHER = "my-secret", "another-secret"
+ME, OTHER = new_secret(), new_secret()
 BOTH = ["tuned:a", "base:a"]
 
 
@@ -48,6 +49,14 @@ def test_a_chat_is_there_after_a_restart_and_only_in_its_browser(chats: Chats, p
         again.choose(OTHER, chat.id, [])
     again.delete(OTHER, chat.id)
     assert again.open(ME, chat.id) == chat
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 1000, None, 7])
+def test_what_is_no_secret_opens_nothing(chats: Chats, secret: Any) -> None:
+    with pytest.raises(GoneError):
+        chats.listed(secret)
+    with pytest.raises(GoneError):
+        chats.begin(secret, BOTH)
 
 
 def test_the_file_tells_nobody_the_secret(chats: Chats, path: Path) -> None:

@@ -142,6 +142,18 @@ def test_nothing_is_no_example(examples: Examples, persona: Persona, field: str)
     assert examples.waiting() == []
 
 
+@pytest.mark.parametrize(
+    ("rounds", "learnt"), [(0, []), (1, ["b", "B"]), (9, ["a", "A", "b", "B"])]
+)
+def test_of_the_history_only_what_is_wanted_is_learnt(
+    workshop: Workshop, examples: Examples, persona: Persona, rounds: int, learnt: list[str]
+) -> None:
+    history = (("a", "A"), ("b", "B"))
+    kept = examples.propose(example(persona, history=history, rounds=rounds))
+    examples.accept(kept)
+    assert talks(workshop.persona_file("robin")) == [[*learnt, "How?", "Well!"]]
+
+
 def test_a_long_history_is_cut_to_its_end(examples: Examples, persona: Persona) -> None:
     history = tuple((f"q{number}", f"a{number}") for number in range(20))
     kept = examples.propose(example(persona, history=history))
