@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from trainer.checkpoint import disk_errors
 from trainer.errors import CheckpointError
 from trainer.language import say
+from trainer.retention_file import why_unreadable
 
 FIGURES_FILE = "metrics.json"
 REPLIES_FILE = "replies.json"
@@ -168,7 +169,7 @@ def _replace(path: Path, text: str) -> None:
         making.unlink(missing_ok=True)
 
 
-def _damaged(path: Path, fix: str, error: Exception) -> CheckpointError:
-    reason = str(error).splitlines()[0]
+def _damaged(path: Path, fix: str, error: OSError | ValidationError) -> CheckpointError:
+    reason = why_unreadable(error)
     problem = say(zh=f"读不了：{reason}", en=f"cannot be read: {reason}")
     return CheckpointError(problem, path=path, fix=fix, code="evaluation-damaged")

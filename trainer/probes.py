@@ -36,12 +36,15 @@ HALVES = (0, 1)
 
 def history_name(history: History) -> str:
     """Name a history for people."""
-    return {
-        "neutral": say(zh="闲聊", en="small talk"),
-        "long": say(zh="长闲聊", en="long talk"),
-        "in_persona": say(zh="自己的话", en="own talk"),
-        "leaked": say(zh="露馅的话", en="leaked talk"),
-    }[history]
+    match history:  # one at a time: a report names histories thousands of times
+        case "neutral":
+            return say(zh="闲聊", en="small talk")
+        case "long":
+            return say(zh="长闲聊", en="long talk")
+        case "in_persona":
+            return say(zh="自己的话", en="own talk")
+        case "leaked":
+            return say(zh="露馅的话", en="leaked talk")
 
 
 @dataclass(frozen=True)

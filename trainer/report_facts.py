@@ -106,35 +106,41 @@ def badge_class(verdict: Verdict) -> str:
 
 def replies_by_fact(retention: Retention) -> Iterator[str]:
     """Yield for each fact all its replies, folded away."""
-    for fact in retention.facts:
-        asked = {
-            (reply.question, reply.taught, reply.written): None
-            for cell in retention.cells
-            for reply in replies_of(cell, fact)
-        }
-        if not asked:
+    said: dict[str, list[tuple[Cell, Reply]]] = {fact: [] for fact in retention.facts}
+    for cell in retention.cells:
+        for reply in cell.replies:
+            said.setdefault(reply.fact, []).append((cell, reply))
+    for fact, replies in said.items():
+        if not replies:
             continue
-        every = [reply for cell in retention.cells for reply in replies_of(cell, fact)]
-        right = sum(reply.verdict == "right" for reply in every)
-        parts = "".join(_asked(retention, fact, *question) for question in asked)
+        right = sum(reply.verdict == "right" for _, reply in replies)
+        parts = "".join(map(_asked, _by_question(replies)))
         yield (
             f"<details><summary><b>{escape(fact)}</b> "
-            f"<small>{SIGNS['right']} {right}/{len(every)}</small></summary>{parts}</details>"
+            f"<small>{SIGNS['right']} {right}/{len(replies)}</small></summary>{parts}</details>"
         )
 
 
-def _asked(retention: Retention, fact: str, question: str, taught: bool, written: str) -> str:
-    kind = say(zh="教过", en="taught") if taught else say(zh="没见过", en="never seen")
+def _by_question(replies: Sequence[tuple[Cell, Reply]]) -> list[list[tuple[Cell, Reply]]]:
+    found: dict[tuple[str, bool, str], list[tuple[Cell, Reply]]] = {}
+    for cell, reply in replies:
+        key = reply.question, reply.taught, reply.written
+        found.setdefault(key, []).append((cell, reply))
+    return list(found.values())
+
+
+def _asked(replies: Sequence[tuple[Cell, Reply]]) -> str:
+    """Return one wording, and what was said to it in each place."""
+    asked = replies[0][1]
+    kind = say(zh="教过", en="taught") if asked.taught else say(zh="没见过", en="never seen")
     rows = "".join(
         f"<tr><td>{escape(history_name(cell.history))} k={cell.depth}</td>"
         f"<td>{badge(reply.verdict)}</td><td>{escape(reply.reply)}</td></tr>"
-        for cell in retention.cells
-        for reply in replies_of(cell, fact)
-        if reply.question == question
+        for cell, reply in replies
     )
     source = say(zh="原文", en="written")
     return (
-        f"<h3>{escape(question)} <small>{escape(kind)}</small></h3>"
-        f'<p class="soft">{escape(source)}: {escape(written)}</p>'
+        f"<h3>{escape(asked.question)} <small>{escape(kind)}</small></h3>"
+        f'<p class="soft">{escape(source)}: {escape(asked.written)}</p>'
         f'<table class="replies">{rows}</table>'
     )

@@ -124,8 +124,9 @@ def key() -> str:
         for name in CURVES
     )
     band = say(
-        zh="色带和竖线：95% 自助区间，按事实抽；◆ 更长的闲聊",
-        en="bands and bars: 95 % bootstrap intervals over facts; ◆ a longer talk",
+        zh="色带和竖线：问得有限，真数多半在这里面（95% 自助区间，按事实抽）；◆ 更长的闲聊",
+        en="bands and bars: where the true figure likely is (95 % bootstrap intervals over facts); "
+        "◆ a longer talk",
     )
     return f'<p class="key">{lines}<span class="soft">{escape(band)}</span></p>'
 

@@ -275,10 +275,19 @@ def read_retention(path: Path) -> Retention:
         problem = say(zh="还没有测过人设保持", en="retention has not been measured yet")
         raise CheckpointError(problem, path=path, fix=fix, code="no-retention") from None
     except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+        reason = why_unreadable(error)
         problem = say(zh=f"读不了：{reason}", en=f"cannot be read: {reason}")
         fix += " --fresh"
         raise CheckpointError(problem, path=path, fix=fix, code="retention-damaged") from error
+
+
+def why_unreadable(error: OSError | ValidationError) -> str:
+    """Return what is wrong first with a file of results, and where in it."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    first = error.errors(include_url=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def _mean(replies: Iterable[Reply], value: Callable[[Reply], float | bool | None]) -> Figure | None:
