@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from bot.studio.chat_view import Column
 from bot.studio.chats import Chat, Chats, Reply
 from bot.studio.examples import Example, Examples
-from bot.studio.models import Models, Speaker, speaker
+from bot.studio.models import Models
+from bot.studio.speakers import Speaker, speaker
 from bot.studio.talks import MOST_SPEAKERS, Talks
 from bot.studio.visitors import Visitors
 from bot.studio.workshop import Workshop

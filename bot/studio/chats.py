@@ -72,7 +72,7 @@ class Chat(BaseModel):
 
     Attributes:
         id: unguessable, though it opens nothing without the secret.
-        speakers: keys of those that answer now (:class:`bot.studio.models.Speaker`).
+        speakers: keys of those that answer now (:class:`bot.studio.speakers.Speaker`).
         rounds: oldest first.
     """
 

@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING
 
-from bot.studio.workshop import Workshop, is_id
+from bot.studio.speakers import Speaker
+from bot.studio.workshop import Workshop
 from trainer.chat import Message, latest_rounds
 from trainer.checkpoint import RUN_FILE, Checkpoint, open_checkpoint
 from trainer.errors import BaseModelError, CheckpointError, RensheError
@@ -28,8 +29,6 @@ from trainer.sampling import Sampling
 if TYPE_CHECKING:
     from trainer.model import Base
 
-Kind = Literal["tuned", "base", "told"]
-
 Report = Callable[[str, float], None]
 
 BASES = 3
@@ -37,42 +36,6 @@ BASES = 3
 
 PREFIXES = 8
 """Speakers that are kept for each of them."""
-
-
-@dataclass(frozen=True)
-class Speaker:
-    """Somebody who answers.
-
-    Attributes:
-        kind: ``tuned``; ``base`` without its prefix; ``told``, the base with the persona's
-            summary as system text.
-        run: id of the run.
-    """
-
-    kind: Kind
-    run: str
-
-    @property
-    def key(self) -> str:
-        """What a page and a chat call it."""
-        return f"{self.kind}:{self.run}"
-
-
-def speaker(key: str) -> Speaker:
-    """Return the speaker of a key.
-
-    Raises:
-        RensheError: it is none.
-    """
-    kind, _, run = key.partition(":")
-    for known in get_args(Kind):
-        if kind == known and is_id(run):
-            return Speaker(known, run)
-    raise RensheError(
-        say(zh=f"没有 {key[:80]!r} 这个说话人", en=f"there is no speaker {key[:80]!r}"),
-        fix=say(zh="在列表里选", en="choose one in the list"),
-        code="speaker",
-    )
 
 
 class Voice:
@@ -183,7 +146,7 @@ class Models:
             return plain
         return say(
             zh=f"{plain} + {card.persona.name}的自述",
-            en=f"{plain} + summary of {card.persona.name}",
+            en=f"{plain} + {card.persona.name}'s summary",
         )
 
     def ready(self, who: Speaker) -> Voice | None:

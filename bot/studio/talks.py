@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bot.studio.chats import Chat, Chats, Reply
-from bot.studio.models import Answer, Models, Speaker, Voice, speaker
+from bot.studio.models import Answer, Models, Voice
+from bot.studio.speakers import Speaker, speaker
 from trainer.chat import Message
 from trainer.errors import RensheError
 from trainer.guard import RETRY_TEMPERATURE

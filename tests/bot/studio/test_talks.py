@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bot.studio.chats import Chat, Chats, Reply, new_secret
-from bot.studio.models import Models, Report, Speaker, Voice
+from bot.studio.models import Models, Report, Voice
+from bot.studio.speakers import Speaker
 from bot.studio.talks import How, Look, Talks
 from bot.studio.workshop import Workshop
 from trainer.chat import Message
@@ -176,7 +177,7 @@ def test_a_page_that_goes_away_leaves_what_was_said_marked(chats: Chats, make: A
     looks = talks.answer(ME, chat, at, chat.speakers, How())
     while "two" not in next(looks).replies["tuned:a"].text:
         pass
-    looks.close()  # type: ignore[attr-defined]
+    looks.close()
     found = kept(chats, chat, at)["tuned:a"]
     assert found.state == "cut" and found.text == "one two"
     assert not talks.is_answering(chat.id)
