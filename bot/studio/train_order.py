@@ -21,6 +21,7 @@ from bot.studio.workshop import LONGEST, Workshop, is_id
 from trainer.bases import EMBEDDED, EmbeddedBase
 from trainer.config import TrainConfig, load_config
 from trainer.dataset import Dataset, compile_persona, write_dataset
+from trainer.dataset_files import MANIFEST
 from trainer.errors import BaseModelError, ConfigError, Fault, RensheError
 from trainer.language import say
 from trainer.mix_settings import Mix
@@ -122,8 +123,8 @@ def prepare(workshop: Workshop, order: Order) -> Prepared:
         raise ConfigError(faults=tuple(faults))
     dataset = _compiled(workshop.persona_file(order.persona), order, settings)
     folder = workshop.own / "data" / _identity(dataset)
-    if not folder.is_dir():
-        write_dataset(dataset, folder)
+    if not (folder / MANIFEST).is_file():  # which is written last
+        write_dataset(dataset, folder, force=True)
     steps = load_config(None, settings).max_steps or _about(dataset, mix=order.mix)
     return Prepared(
         data=f"runs/.studio/data/{folder.name}",
