@@ -154,7 +154,7 @@ class Watch:
     """Tells how long jobs will take, from how far they have come since it first saw them."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, tuple[float, float]] = {}
+        self._seen: dict[str, tuple[float, float, float]] = {}
 
     def left(self, job: str, done: float, now: float) -> float | None:
         """Return the seconds left; none before enough has been seen.
@@ -164,13 +164,13 @@ class Watch:
             done: how much of it is done, 0 to 1.
             now: seconds on any clock.
         """
-        began, before = self._seen.setdefault(job, (now, done))
+        began, first, before = self._seen.get(job, (now, done, done))
         if done < before:  # another stage: loading had a bar of its own
-            self._seen[job] = (now, done)
+            began, first = now, done
+        self._seen[job] = (began, first, done)
+        if done - first < 0.03 or now - began < 5:
             return None
-        if done - before < 0.03 or now - began < 5:
-            return None
-        return (now - began) / (done - before) * (1 - done)
+        return (now - began) / (done - first) * (1 - done)
 
 
 def _left(retention: Retention | None, how: Thoroughness) -> list[tuple[str, int]]:

@@ -158,8 +158,12 @@ class Archive:
         card, retention = found.card, found.retention
         if card is None or retention is None:
             raise _other_talk()
-        subject, persona, dataset = retention.subject, card.persona, self.dataset(found.run)
+        subject, persona = retention.subject, card.persona
         key = ("talk", subject.persona_digest, subject.dataset_sha256, subject.talk_sha256)
+        try:
+            dataset = self.dataset(found.run)
+        except RensheError as error:
+            raise _other_talk() from error
         if persona.digest() != subject.persona_digest:
             raise _other_talk()
         if key not in self._known:
@@ -242,9 +246,9 @@ def _not_measured(run: str) -> Fault:
 def _other_talk() -> RensheError:
     return RensheError(
         say(
-            zh="测完以后，人设、数据或测试用的闲聊变了，问题前面聊的话还原不出来",
-            en="the persona, the data or the test talk has changed since it was measured, so "
-            "what was said before the questions cannot be shown",
+            zh="测完以后，人设、数据或测试用的闲聊变了或不在了，问题前面聊的话还原不出来",
+            en="since it was measured the persona, the data or the test talk has changed or gone, "
+            "so what was said before the questions cannot be shown",
         ),
         fix=say(zh="重新测一遍就有了", en="measure it again"),
         code="other-talk",

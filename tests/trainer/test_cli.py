@@ -478,6 +478,8 @@ def test_the_figures_stand_side_by_side(renshe: Renshe, run_folder: Path) -> Non
     assert re.search(r"│ +4 │ +\d+% / 2 │ +\d+% / 2 │", out)
     assert out.count("Q: ") == 2 and out.count("  tuned: ") == 2
     assert json.loads((run_folder / "eval" / "metrics.json").read_text("utf-8"))
+    assert re.search(r"│ chrF +│ +\d+\.\d │ +\d+\.\d │ +\d+\.\d │", out)
+    assert len(json.loads((run_folder / "eval" / "replies.json").read_text("utf-8"))) == 2
     assert (run_folder / "eval" / "generated_predictions.txt").exists()
 
 
