@@ -111,7 +111,7 @@ class Reckoner:
             try:
                 for told in _lines(process):
                     if "stage" in told:
-                        yield f"{told['stage']} {told['done']:.0%}"
+                        yield told["stage"] + (f" {told['done']:.0%}" if told["done"] else "")
                     elif "faults" in told:
                         raise RensheError(faults=tuple(Fault(**fault) for fault in told["faults"]))
                     elif "figures" in told:

@@ -43,9 +43,12 @@ def opened(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     yield open_one
     for jobs in all_of_them:
         jobs.close()
-    for job in Jobs(workshop, program=FAKE).all():
-        if job.state == "running" and job.pid:
-            os.kill(job.pid, signal.SIGKILL)
+    last = Jobs(workshop, program=FAKE)
+    for job in last.all():
+        last.stop(job.id)
+    monkeypatch.setattr(module, "GRACE", 0.0)  # what a test only pretended to run
+    wait(lambda: not any(job.is_open for job in last.all()))
+    last.close()
 
 
 @pytest.fixture
