@@ -145,7 +145,8 @@ class _Tab:
         """Bind what happens to what is done."""
         every = [*self._shown, *self._states, self.run, self.other, self.compared, self.talk]
         choice = [self.run, self.how, self.only_bad]
-        self._on(tab.select, self._opened, [*choice, self.stamp], every)
+        everything = [*choice, self.other, self.stamp]
+        self._on(tab.select, self._opened, everything, every)
         # After what it reports is on the page: making it takes longer than showing it.
         self._on(self.stamp.change, self._exported, [self.run], [self.export], hidden=True)
         self._on(self.run.input, self._chosen, choice, every)
@@ -158,9 +159,7 @@ class _Tab:
         self._on(self.measure.click, measure, [self.run, self.how], self._states)
         self._on(self.compare.click, compare, [self.run, self.how], self._states)
         self._on(self.halt.click, self._stopped, [self.run, self.how], self._states)
-        self._on(
-            self.timer.tick, self._ticked, [*choice, self.other, self.stamp], every, hidden=True
-        )
+        self._on(self.timer.tick, self._ticked, everything, every, hidden=True)
 
     @property
     def _shown(self) -> list[Any]:
@@ -185,8 +184,10 @@ class _Tab:
 
     # --- what is done ----------------------------------------------------------------------
 
-    def _opened(self, run: str | None, how: Thoroughness, only_bad: bool, stamp: str) -> Updates:
-        """Look again at which runs there are; a run that is gone is shown as such once."""
+    def _opened(
+        self, run: str | None, how: Thoroughness, only_bad: bool, other: str | None, stamp: str
+    ) -> Updates:
+        """Look again at which runs there are; that one is gone is told."""
         runs = self._workshop.runs()
         if run not in runs:
             if run:
@@ -194,18 +195,22 @@ class _Tab:
             run = runs[0] if runs else None
         choice: Updates = {self.run: gr.Dropdown(runs, value=run)}
         if stamp and stamp == self._desk.stamp(run):
-            return choice | self._state(run, how)
+            return choice | self._state(run, how) | self._rivals(run, other)
         return choice | self._chosen(run, how, only_bad)
 
     def _chosen(self, run: str | None, how: Thoroughness, only_bad: bool) -> Updates:
-        others, other = self._desk.others(run), self._desk.former(run)
         return {
             **self._results(run, only_bad),
             **self._state(run, how),
-            **self._compared(run, other),
-            self.other: gr.Dropdown(others, value=other),
+            **self._rivals(run, None),
             self.talk: self._desk.unpicked(),
         }
+
+    def _rivals(self, run: str | None, other: str | None) -> Updates:
+        """Look again at which runs it can be compared with; the one chosen stays."""
+        others = self._desk.others(run)
+        other = other if other in others else self._desk.former(run)
+        return {self.other: gr.Dropdown(others, value=other), **self._compared(run, other)}
 
     def _results(self, run: str | None, only_bad: bool) -> Updates:
         shown = self._desk.show(run, only_bad=only_bad)
