@@ -59,10 +59,10 @@ class Wish:
 
 def players(workshop: Workshop) -> list[tuple[str, str]]:
     """Return who could answer, as (label, value): tuned runs, then personas as an echo."""
-    echo = say(zh="只重复你的话，试连接用", en="only repeats you, to try the connection")
+    echo = say(zh="（只重复你的话，试连接用）", en=" (only repeats you, to try the connection)")
     return [
         *((run, _RUN + run) for run in workshop.runs()),
-        *((f"{name}（{echo}）", _ECHO + name) for name in workshop.personas()),
+        *((name + echo, _ECHO + name) for name in workshop.personas()),
     ]
 
 
@@ -253,7 +253,7 @@ def what_to_enter(config: BotConfig) -> Iterator[str]:
 
 def _at_onebot(entry: OneBotConfig) -> str:
     token = (
-        say(zh="上面填的那一个", en="the one you filled in above")
+        say(zh="你填过的那一个", en="the one you filled in")
         if entry.token_file or entry.token_env
         else say(zh="空着", en="left empty")
     )

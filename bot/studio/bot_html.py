@@ -21,6 +21,8 @@ from trainer.language import say
 
 _PLACE = re.compile(r"(group|private|temporary)-(.+)")
 
+_IDS = re.compile(r"((?:group|private|temporary)-|(?:telegram|onebot_v11):)([-\d:]*\d)")
+
 
 # --- masking ------------------------------------------------------------------------------------
 
@@ -33,6 +35,11 @@ def masked_text(text: str) -> str:
 def masked_name(name: str) -> str:
     """Return a name or a number of which only the end is left."""
     return f"···{name[-2:]}" if name[-2:].isascii() and len(name) > 3 else "···"
+
+
+def masked_log(text: str) -> str:
+    """Return lines of the log with the numbers of people and chats masked."""
+    return _IDS.sub(lambda match: match[1] + masked_name(match[2]), text)
 
 
 def place_name(key: SessionKey, kind: str, reveal: bool) -> str:
@@ -80,10 +87,13 @@ def status_card(status: Status, names: str, health: Health | None) -> str:
     )
 
 
-def last_words(lines: Sequence[str], status: Status) -> str:
+def last_words(lines: Sequence[str], status: Status, reveal: bool) -> str:
     """Return how a bot ended that was not told to, with the last lines that it printed."""
     head = say(zh="机器人自己停了", en="The bot ended by itself")
-    told = escape("\n".join(lines)) or say(zh="（什么也没有说）", en="(it said nothing)")
+    printed = "\n".join(lines)
+    told = escape(printed if reveal else masked_log(printed)) or say(
+        zh="（什么也没有说）", en="(it said nothing)"
+    )
     return (
         f'<div class="bots-box bots-bad" role="alert"><strong>{head}{_code(status.code)}</strong>'
         f"<pre>{told}</pre></div>"
@@ -115,8 +125,8 @@ def tiles(found: View | None, figures: Figures | None) -> str:
     return f'<div class="bots-tiles">{shown}</div>'
 
 
-def sessions_table(sessions: Sequence[Session], reveal: bool) -> str:
-    """Return the latest sessions, the youngest first."""
+def sessions_table(sessions: Sequence[Session], reveal: bool, default: str = "–") -> str:
+    """Return the latest sessions, the youngest first; ``default`` answers where none was chosen."""
     if not sessions:
         return _empty(say(zh="还没有人和它说过话", en="nobody has talked to it yet"))
     head = (
@@ -128,7 +138,7 @@ def sessions_table(sessions: Sequence[Session], reveal: bool) -> str:
     rows = [
         (
             place_name(one.key, one.kind, reveal),
-            one.persona or "–",
+            one.persona or default,
             str(one.rounds),
             ago(one.last),
         )
@@ -151,7 +161,10 @@ def troubles_list(
 ) -> str:
     """Return what went wrong lately: in the log, on the way out, and with plugins."""
     items = [_trouble(say(zh="插件", en="plugin"), "bad", _disabled(name)) for name in disabled]
-    items += [_trouble(one.time, _level(one.level), one.text) for one in entries]
+    items += [
+        _trouble(one.time, _level(one.level), one.text if reveal else masked_log(one.text))
+        for one in entries
+    ]
     items += [
         _trouble(ago(one.at), "warn", _undelivered(one, reveal)) for one in failures if one.reason
     ]
@@ -250,7 +263,7 @@ def _link(link: Link) -> str:
     kind = "good" if link.up else "bad"
     state = say(zh="连上了", en="connected") if link.up else say(zh="没连上", en="not connected")
     since = f" · {lasting(link.since)}" if link.since else ""
-    how = " · ".join(filter(None, [platform_name(link.platform), link.transport]))
+    how = " · ".join(filter(None, [platform_name(link.platform), _transport(link.transport)]))
     detail = f'<div class="bots-detail">{escape(link.detail)}</div>' if link.detail else ""
     return (
         f'<div class="bots-card"><div><span class="bots-dot bots-{kind}"></span>'
@@ -271,6 +284,16 @@ def _figures_numbers(figures: Figures | None) -> tuple[int | None, ...]:
     if figures is None:
         return (None,) * 4
     return figures.received, figures.sent, figures.busy, figures.failed
+
+
+def _transport(name: str) -> str:
+    return {
+        "reverse_websocket": say(zh="反向 WebSocket", en="reverse WebSocket"),
+        "forward_websocket": say(zh="正向 WebSocket", en="forward WebSocket"),
+        "http": "HTTP",
+        "polling": say(zh="长轮询", en="long polling"),
+        "webhook": "webhook",
+    }.get(name, name)
 
 
 def _tile(label: str, number: int | None, is_bad: bool) -> str:

@@ -61,7 +61,8 @@ def file_form(common: Common) -> None:
 
 def _wire(common: Common, editor: Editor, done: gr.Button, again: gr.Button) -> None:
     desk_wide = [common.notice, common.seen, common.epoch]
-    common.seen.change(partial(_follow, common), [editor.text, editor.shown], editor.all(), **QUIET)
+    follow, inputs = partial(_follow, common), [common.seen, editor.text, editor.shown]
+    common.seen.change(follow, inputs, editor.all(), **QUIET)
     again.click(
         partial(_again, common),
         [common.epoch, editor.text, editor.shown],
@@ -77,9 +78,9 @@ def _wire(common: Common, editor: Editor, done: gr.Button, again: gr.Button) -> 
     )
 
 
-def _follow(common: Common, text: str | None, shown: Opened) -> tuple[Any, ...]:
-    """Show the file as it is now, unless something was typed."""
-    return _kept() if _is_typed(text, shown) else _drawn(common)
+def _follow(common: Common, seen: str, text: str | None, shown: Opened) -> tuple[Any, ...]:
+    """Show the file as it is now, unless that is shown already or something was typed."""
+    return _kept() if seen == shown.digest or _is_typed(text, shown) else _drawn(common)
 
 
 def _again(common: Common, epoch: int, text: str | None, shown: Opened) -> tuple[Any, ...]:

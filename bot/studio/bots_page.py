@@ -193,7 +193,7 @@ def updates(look: Look, reveal: bool) -> list[Any]:
     disabled = look.health.disabled_plugins if look.health else ()
     return [
         html.status_card(status, _names(look), look.health),
-        problems(look),
+        problems(look, reveal),
         gr.Row(visible=look.exists or is_up),
         gr.Button(interactive=look.exists and not is_up),
         gr.Button(interactive=ours and is_up and status.state != "stopping"),
@@ -205,17 +205,17 @@ def updates(look: Look, reveal: bool) -> list[Any]:
         html.links_table(look.health, status),
         html.tiles(found, look.figures),
         html.messages_list(found, reveal) if found else _nothing(),
-        html.sessions_table(found.sessions if found else (), reveal),
+        html.sessions_table(found.sessions if found else (), reveal, _default(look)),
         html.troubles_list(look.troubles, failures, disabled, reveal),
         "\n\n".join(what_to_enter(look.config)) if look.config else "",
     ]
 
 
-def problems(look: Look) -> str:
+def problems(look: Look, reveal: bool) -> str:
     """Return what is wrong now, each with what to do about it."""
     parts = []
     if look.status.state == "died":
-        parts.append(html.last_words(look.lines, look.status))
+        parts.append(html.last_words(look.lines, look.status, reveal))
     if look.faults:
         goes_on = say(
             zh="renshe.yaml 有错；正在运行的机器人照旧", en="renshe.yaml is wrong; the bot goes on"
@@ -235,6 +235,10 @@ def problems(look: Look) -> str:
 
 def _names(look: Look) -> str:
     return say(zh="、", en=", ").join(look.config.personas) if look.config else ""
+
+
+def _default(look: Look) -> str:
+    return next(iter(look.config.personas)) if look.config else "–"
 
 
 def _nothing() -> str:

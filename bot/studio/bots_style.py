@@ -42,7 +42,7 @@ CSS = """
 #tab-bots .bots-good-text { font-size: 0.92em; }
 #tab-bots .bots-bad-text { font-size: 0.92em; font-weight: 600; }
 #tab-bots .bots-tiles { display: grid; gap: 0.6rem;
-  grid-template-columns: repeat(auto-fit, minmax(7.5rem, 1fr)); }
+  grid-template-columns: repeat(4, minmax(0, 1fr)); }
 #tab-bots .bots-tile { display: flex; flex-direction: column; padding: 0.55rem 0.8rem;
   border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg);
   background: var(--block-background-fill); }
@@ -52,6 +52,7 @@ CSS = """
 #tab-bots .bots-tile.bots-alarm { border-color: var(--warn); }
 #tab-bots .bots-table { width: 100%; border-collapse: collapse; font-size: var(--text-sm);
   margin: 0; border: 0; }
+#tab-bots .bots-table, #tab-bots .bots-table :is(thead, tbody, tr) { border: 0 !important; }
 #tab-bots .bots-table th, #tab-bots .bots-table td { padding: 0.4rem 0.5rem; text-align: left;
   border: 0; border-bottom: 1px solid var(--border-color-primary); overflow-wrap: anywhere;
   color: var(--body-text-color); background: none; }
@@ -87,6 +88,7 @@ CSS = """
 #bots-buttons { gap: 0.5rem; }
 #bots-buttons button { flex: 0 1 auto; min-width: 6.5rem; }
 @media (max-width: 640px) {
+  #tab-bots .bots-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
   #tab-bots .bots-troubles li { grid-template-columns: 1fr; gap: 0; }
   #tab-bots .bots-messages li { max-width: 96%; }
   #bots-buttons button { flex: 1 1 40%; min-width: 0; }

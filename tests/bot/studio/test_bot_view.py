@@ -122,7 +122,7 @@ def test_what_people_say_is_text_and_never_markup(database: Path) -> None:
     assert "<left>" not in problems and "<i>" not in problems and "&lt;left&gt;" in problems
     link = Link(name="<x>", up=False, detail="<y>", platform="telegram", transport="polling")
     card = html.links_table(Health(status="degraded", links=(link,)), Status("running"))
-    assert "<x>" not in card and "<y>" not in card and "Telegram · polling" in card
+    assert "<x>" not in card and "<y>" not in card and "Telegram · long polling" in card
     box = html.faults_box([Fault("<a>", Path("/home/me/renshe.yaml"), 3, 4, "<b>")])
     assert "<a>" not in box and "<b>" not in box and "renshe.yaml:3:4" in box
     assert "/home/me" not in box
@@ -133,7 +133,9 @@ def test_a_bot_from_a_terminal_is_said_to_be_one() -> None:
     card = html.status_card(Status("running", presence, since=presence.since), "snow", None)
     assert "not started in the studio (process 4321)" in card and "for 3 min" in card
     assert "operation.port" in html.links_table(None, Status("running", presence))
-    words = html.last_words(["one <two>"], Status("died", ours=True, code=-9))
+    said = ["one <two>", "on 127.0.0.1:18080", "#1 sent to telegram:111222:-100333"]
+    words = html.last_words(said, Status("died", ours=True, code=-9), reveal=False)
+    assert "127.0.0.1:18080" in words and "100333" not in words and "111222" not in words
     assert "out of memory" in words and "one &lt;two&gt;" in words
 
 
