@@ -24,10 +24,12 @@ class Shown:
     Attributes:
         chat: id of the chat, or nothing for a new one.
         columns: what each message in it is, a list for each column.
+        entered: the browser's latest chat was looked up.
     """
 
     chat: str = ""
     columns: list[Column] = field(default_factory=list)
+    entered: bool = False
 
 
 class ChatDesk:

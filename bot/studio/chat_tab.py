@@ -89,7 +89,7 @@ class _Handlers:
         """Show the latest chat of a browser that comes, or comes back."""
         own = secret if isinstance(secret, str) and is_secret(secret) else new_secret()
         listed = self._desk.chats.listed(own)
-        shown = Shown(listed[0].id if listed else "")
+        shown = Shown(listed[0].id if listed else "", entered=True)
         updates = {self._ui.secret: own, self._ui.shown: shown}
         return updates | self._screen.whole(own, shown, []) | self._review.refreshed()
 
@@ -97,7 +97,7 @@ class _Handlers:
         self, secret: object, shown: Shown, keys: list[str], example: str | None
     ) -> Updates:
         """Show what other tabs have made meanwhile: runs, and examples."""
-        if not isinstance(secret, str):  # it has not entered yet
+        if not isinstance(secret, str) or not shown.entered:
             return nothing_new()
         return self._screen.whole(secret, shown, keys) | self._review.refreshed(example, kept=True)
 

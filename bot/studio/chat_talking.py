@@ -177,7 +177,8 @@ class Talking:
         """Note what a reply should have been."""
         try:
             chat = self._desk.chats.open(secret, shown.chat)
-            return self._put_right(secret, shown, chat, *wrong, right)
+            hidden = {self._ui.correcting: gr.Column(visible=False)}
+            return self._put_right(secret, shown, chat, *wrong, right) | hidden
         except RensheError as error:
             gr.Warning(fault_text(error))
             return nothing_new()  # what was typed stays
@@ -192,8 +193,7 @@ class Talking:
                 en="noted: see “Examples to review” below",
             )
         )
-        hidden = {self._ui.correcting: gr.Column(visible=False)}
-        return self._screen.columns(shown, chat) | hidden | self._review.refreshed()
+        return self._screen.columns(shown, chat) | self._review.refreshed()
 
     def _answer(
         self, secret: str, shown: Shown, chat: Chat, at: str, keys: Sequence[str], how: How

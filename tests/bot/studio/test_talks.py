@@ -1,70 +1,19 @@
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.studio.chats import Chat, Chats, Reply, new_secret
-from bot.studio.models import Models, Report, Voice
-from bot.studio.speakers import Speaker
 from bot.studio.talks import How, Look, Talks
 from bot.studio.workshop import Workshop
-from trainer.chat import Message
+from tests.bot.studio.scripted import PERSONA, Scripted
 from trainer.errors import BaseModelError, RensheError
-from trainer.persona import Persona
-from trainer.sampling import Sampling
 
 ME = new_secret()
-PERSONA = Persona.model_validate(
-    {
-        "name": "Robin",
-        "language": "en",
-        "summary": "Robin is a friendly stranger.",
-        "facts": [{"id": "name", "ask": ["Who?"], "answer": ["Robin."], "expect": "Robin"}],
-    }
-)
 WATCHED = PERSONA.model_copy(update={"leaks": ("language model",), "fallback": ("Pardon?",)})
-
-
-class Scripted(Models):
-    """Models without a model: what each says is written down, and what it heard noted."""
-
-    def __init__(self, workshop: Workshop, **says: str | Exception) -> None:
-        super().__init__(workshop)
-        self.says = says
-        self.heard: list[tuple[str, list[str], Sampling]] = []
-        self.loaded: set[str] = set()
-        self.persona_of_all = PERSONA
-        self.before_word: Callable[[], None] = lambda: None
-
-    def label(self, who: Speaker) -> str:
-        return who.run
-
-    def ready(self, who: Speaker) -> Voice | None:
-        return self.voice(who) if who.run in self.loaded else None
-
-    def load(self, who: Speaker, report: Report = lambda _stage, _done: None) -> Voice:
-        says = self.says[who.run]
-        report("loading the base", 0.4)
-        time.sleep(0.25)
-        if isinstance(says, Exception):
-            raise says
-        self.loaded.add(who.run)
-        return self.voice(who)
-
-    def voice(self, who: Speaker) -> Voice:
-        def draw(messages: Sequence[Message], sampling: Sampling) -> Iterator[str]:
-            self.heard.append((who.run, [message.text for message in messages], sampling))
-            words = str(self.says[who.run]).split(" ")
-            for end in range(1, len(words) + 1):
-                self.before_word()
-                if words[end - 1] == "BOOM":
-                    raise ZeroDivisionError
-                yield " ".join(words[:end])
-
-        return Voice(self.persona_of_all, draw, tuned=who.kind == "tuned")
 
 
 @pytest.fixture
