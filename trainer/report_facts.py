@@ -57,7 +57,7 @@ def fact_table(
             )
             rows.append(f"<tr><th>{named(fact)}</th>{tds}</tr>")
     return (
-        f'<div class="sheet"><table class="facts"><thead>{_headings(cells, edges)}</thead>'
+        f'<div class="sheet"><table class="fact-depth"><thead>{_headings(cells, edges)}</thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -58,10 +58,10 @@ th, td { padding: 5px 10px; border-bottom: 1px solid var(--rule); text-align: ri
   white-space: nowrap; } tr:last-child > * { border-bottom: 0; }
 th { font-weight: 600; } thead th { color: var(--soft); font-size: 13px; }
 th:first-child, td:first-child { text-align: left; }
-.facts th:first-child { position: sticky; left: 0; background: var(--card); }
-.facts td, .facts thead th { text-align: center; padding: 4px 6px; }
-.facts thead th:first-child { text-align: left; }
-.facts .first { border-left: 2px solid var(--rule); }
+.fact-depth th:first-child { position: sticky; left: 0; background: var(--card); }
+.fact-depth td, .fact-depth thead th { text-align: center; padding: 4px 6px; }
+.fact-depth thead th:first-child { text-align: left; }
+.fact-depth .first { border-left: 2px solid var(--rule); }
 .v { border-radius: 5px; display: inline-block; min-width: 40px; padding: 0 6px; font-size: 13px; }
 .v.right { background: var(--right); color: var(--right-ink); }
 .v.wrong { background: var(--wrong); color: var(--wrong-ink); }

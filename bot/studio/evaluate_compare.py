@@ -162,7 +162,7 @@ def _facts(found: Difference) -> str:
         tds = "".join(f"<td>{_arrow(changed.get((fact, *place)))}</td>" for place in places)
         rows.append(f"<tr><th>{escape(fact)}</th>{tds}</tr>")
     return (
-        f'<h3>{title}</h3><div class="sheet"><table class="facts"><thead>{_headings(places)}'
+        f'<h3>{title}</h3><div class="sheet"><table class="fact-depth"><thead>{_headings(places)}'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

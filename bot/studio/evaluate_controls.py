@@ -187,4 +187,6 @@ def _line(text: str, done: float | None = None) -> str:
 def _failed(job: Job) -> str:
     title = say(zh="没有测成：", en="It failed:")
     reason = job.reason or say(zh="没有说原因", en="it did not say why")
-    return f'<ul class="faults" role="alert"><li>{escape(title)}<p>{escape(reason)}</p></li></ul>'
+    return (
+        f'<ul class="fault-box" role="alert"><li>{escape(title)}<p>{escape(reason)}</p></li></ul>'
+    )

@@ -68,7 +68,10 @@ class Desk:
         return Shown(
             head=head,
             retention=view.framed(
-                view.notes(found, retention), view.tiles(retention), view.curves(retention)
+                view.age(found),
+                view.tiles(retention),
+                view.curves(retention),
+                view.footnotes(retention),
             ),
             grid=view.framed(view.fact_grid(found, only_bad=only_bad)),
             plain=plain,

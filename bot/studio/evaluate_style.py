@@ -8,10 +8,10 @@ small, .soft, i { color: var(--soft); font-style: normal; font-weight: 400; }
 .lead { font-size: 1.02rem; color: var(--soft); margin: 10px 2px; max-width: 46em; }
 .who { margin: 0; } .who b { font-size: 1.2rem; margin-right: 8px; }
 .who span { color: var(--soft); }
-.note, .faults { margin: 8px 0; padding: 8px 14px; border-radius: 8px; background: var(--card);
+.note, .fault-box { margin: 8px 0; padding: 8px 14px; border-radius: 8px; background: var(--card);
   border: 1px solid var(--rule); border-left: 3px solid var(--leaked); }
-.faults { list-style: none; } .faults li { margin: 2px 0; overflow-wrap: anywhere; }
-.faults p { margin: 2px 0 4px; color: var(--soft); white-space: pre-wrap; }
+.fault-box { list-style: none; } .fault-box li { margin: 2px 0; overflow-wrap: anywhere; }
+.fault-box p { margin: 2px 0 4px; color: var(--soft); white-space: pre-wrap; }
 .tiles { margin: 12px 0 4px; grid-template-columns: repeat(auto-fit, minmax(175px, 1fr)); }
 .charts { grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); }
 h3:first-child { margin-top: 0; }
@@ -24,17 +24,20 @@ h3:first-child { margin-top: 0; }
 .meter s, .meter u { position: absolute; top: 0; height: 100%; border-radius: 3px; }
 .meter s { left: 0; background: var(--c); } .meter u { top: -3px; height: 12px;
   border-left: 2px solid var(--c); border-right: 2px solid var(--c); border-radius: 0; }
-figure svg { max-height: 300px; } .tick { font-size: 13px; } figcaption { font-size: .95rem; }
+figure svg { max-height: 300px; } .tick { font-size: 12.5px; }
+.footnotes { margin: 8px 2px; padding-left: 1.2em; font-size: .84rem; color: var(--soft); }
+figcaption { font-size: .95rem; }
 summary { color: var(--soft); } summary:hover { color: var(--ink); }
 .sheet { contain: inline-size; }
-.facts { font-size: .82rem; } .facts td, .facts thead th { padding: 3px 1px; }
-.facts th, .facts thead th:first-child { padding-left: 10px; }
- .sheet:has(.facts) { max-height: min(70vh, 720px); overflow: auto; }
-.facts thead th { position: sticky; top: 0; background: var(--card); z-index: 1; }
-.facts thead tr + tr th { top: 1.9em; }
-.facts thead th:first-child { z-index: 2; }
-.facts th:first-child { z-index: 1; max-width: 9.2em; overflow: hidden; text-overflow: ellipsis; }
-.facts th i { margin-left: 8px; font-size: .92em; }
+.fact-depth { font-size: .82rem; } .fact-depth td, .fact-depth thead th { padding: 3px 2px; }
+.fact-depth th, .fact-depth thead th:first-child { padding-left: 10px; }
+ .sheet:has(.fact-depth) { max-height: min(70vh, 720px); overflow: auto; }
+.fact-depth thead th { position: sticky; top: 0; background: var(--card); z-index: 1; }
+.fact-depth thead tr + tr th { top: 1.9em; }
+.fact-depth thead th:first-child { z-index: 2; }
+.fact-depth th:first-child { z-index: 1; max-width: 10.2em; overflow: hidden;
+  text-overflow: ellipsis; }
+.fact-depth th i { margin-left: 8px; font-size: .92em; }
 button.v { border: 0; font: inherit; font-size: 12px; line-height: 1.8; cursor: pointer;
   min-width: 34px; padding: 0 3px; white-space: nowrap; font-variant-numeric: tabular-nums; }
 button.v:hover { filter: brightness(1.07) contrast(1.08); }
@@ -71,8 +74,8 @@ em.up { color: var(--in_persona); } em.down { color: var(--leaked); }
   overflow: hidden; } .job .track s { display: block; height: 100%; border-radius: 4px;
   background: var(--in_persona); transition: width .6s; }
 .job .told { font-variant-numeric: tabular-nums; }
-@media (max-width: 640px) { .facts th i { display: none; }
-  .facts th:first-child { max-width: 7.5em; }
+@media (max-width: 640px) { .fact-depth th i { display: none; }
+  .fact-depth th:first-child { max-width: 7.5em; }
   .charts { grid-template-columns: 1fr; } .tiles { grid-template-columns: 1fr 1fr; }
   .tile { padding: 10px 12px; } .tile b { font-size: 1.35rem; } .tile b small { font-size: .7rem; }
   .arms th, .arms td { padding: 5px 6px; } .arms td { white-space: normal; } }
@@ -92,6 +95,7 @@ CSS = f"""
 #evaluate-measure .block {{ padding: 0; border: 0; box-shadow: none; overflow: visible; }}
 #evaluate-how .wrap {{ padding-bottom: 3px; }}
 #evaluate-status {{ min-height: 2.6em; }}
+#evaluate-status .fault-box {{ margin: 0; }}
 #evaluate-top, #evaluate-facts-head {{ align-items: center; }}
 #evaluate-facts-head .block {{ background: none; border: 0; box-shadow: none; }}
 @media (max-width: 900px) {{ #evaluate-talk {{ position: static; }}

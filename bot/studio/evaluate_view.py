@@ -35,7 +35,7 @@ def fault_box(faults: Iterable[Fault]) -> str:
         place = f"<code>{escape(fault.place)}</code> " if fault.place else ""
         fix = f"<p>→ {escape(fault.fix)}</p>" if fault.fix else ""
         lines.append(f"<li>{place}{escape(fault.problem)}{fix}</li>")
-    return f'<ul class="faults" role="alert">{"".join(lines)}</ul>' if lines else ""
+    return f'<ul class="fault-box" role="alert">{"".join(lines)}</ul>' if lines else ""
 
 
 def note(text: str) -> str:
@@ -161,19 +161,21 @@ def _meter(figure: Figure, *, bad: bool) -> str:
     return f'<div class="{kind}"><s style="width:{figure.value:.0%}"></s>{span}</div>'
 
 
-def notes(found: Results, retention: Retention) -> str:
-    """Return what must be said beside the figures."""
-    told = []
-    if found.retention_is_old:
-        told.append(
-            say(
-                zh="这些数字是训练得更早的时候测的。重新测一遍才是现在的它。",
-                en="These figures are of before it was trained on. Measure again for what it "
-                "is now.",
-            )
-        )
-    told += remarks(retention)
-    return "".join(map(note, told))
+def age(found: Results) -> str:
+    """Return a warning if the figures are of before the run was trained on."""
+    if not found.retention_is_old:
+        return ""
+    told = say(
+        zh="这些数字是训练得更早的时候测的。重新测一遍才是现在的它。",
+        en="These figures are of before it was trained on. Measure again for what it is now.",
+    )
+    return note(told)
+
+
+def footnotes(retention: Retention) -> str:
+    """Return what was not measured, and why."""
+    lines = "".join(f"<li>{escape(line)}</li>" for line in remarks(retention))
+    return f'<ul class="footnotes">{lines}</ul>' if lines else ""
 
 
 def curves(retention: Retention) -> str:
