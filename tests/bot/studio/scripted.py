@@ -1,8 +1,10 @@
 """Models whose words are written down, and runs that they pretend to be."""
 
 import hashlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from bot.studio.models import Models, Report, Voice
 from bot.studio.speakers import Speaker
@@ -90,3 +92,29 @@ class Scripted(Models):
                 yield " ".join(words[:end])
 
         return Voice(self.persona_of_all, draw, tuned=who.kind == "tuned")
+
+
+def main(folder: str, port: str) -> None:
+    """Serve the tab Chat of a studio in which every run says a word each tenth of a second."""
+    from unittest.mock import patch
+
+    from bot.studio import chat_tab
+    from bot.studio.app import css, studio_page
+    from bot.studio.chat import theme
+    from bot.studio.jobs import Jobs
+    from bot.studio.serve import Door, serve
+
+    workshop = Workshop(Path(folder))
+    models = Scripted(workshop, **dict.fromkeys(workshop.runs(), "well {} " + "and " * 80))
+    models.loaded, models.before_word = set(models.says), lambda: time.sleep(0.1)
+    with (
+        patch.dict("bot.studio.app.TABS", {"chat": chat_tab}, clear=True),  # the others take time
+        patch("bot.studio.chat_desk.Models", lambda _workshop: models),
+    ):
+        page = studio_page(workshop, Jobs(workshop))
+    serve(page, Door(port=int(port)), theme=theme(), css=css())
+    page.block_thread()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

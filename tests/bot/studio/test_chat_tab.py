@@ -1,8 +1,12 @@
 import re
 import shutil
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +21,11 @@ from bot.studio.jobs import Jobs
 from bot.studio.serve import Door, serve
 from bot.studio.visitors import Visitors
 from bot.studio.workshop import Workshop
+from tests.bot.studio.conftest import CHROMIUM, FLAGS
 from tests.bot.studio.scripted import PERSONA, Scripted, pretend
 from trainer.persona import load_persona
 
+ROOT = Path(__file__).parents[3]
 TEXT = """# mine
 name: Robin
 language: en
@@ -286,3 +292,49 @@ def test_two_visitors_at_once_both_see_their_reply_grow(tab: Any, studio: Any, r
             threading.Event().wait(0.1)
         tab.locator("#chat-list label").click()
         mine.column().get_by_text("three", exact=True).wait_for()
+
+
+@pytest.mark.browser
+def test_a_server_that_is_killed_while_it_answers_loses_nothing(
+    robin: Path, workshop: Workshop
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    address = f"http://127.0.0.1:{port}/"
+    # A page of its own: the console may complain of a server that is gone.
+    with sync_api.sync_playwright() as playwright, _serving(workshop, port) as server:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        chat = Tab(browser.new_page(locale="zh-CN"), address)
+        chat.say("tell me a story")
+        chat.column().get_by_text(re.compile("(and ){12}")).wait_for()
+        server.kill()
+        server.wait()
+        with _serving(workshop, port):
+            chat.column().get_by_text("cut off", exact=True).wait_for()  # it came back by itself
+            told, half = chat.texts()[:2]
+            assert told == "tell me a story"
+            assert half.startswith("well tell me a story and and") and len(half) < 340
+            chat.say("go on")
+            chat.column().get_by_text(re.compile("well go on and and")).wait_for()
+        browser.close()
+
+
+@contextmanager
+def _serving(workshop: Workshop, port: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve a studio as a process of its own, until it answers and then until the end."""
+    command = [sys.executable, "-m", "tests.bot.studio.scripted", str(workshop.root), port]
+    server = subprocess.Popen(command, cwd=ROOT)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
+                break
+            time.sleep(0.1)
+        yield server
+    finally:
+        server.kill()
+        server.wait()
