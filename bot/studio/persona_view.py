@@ -31,7 +31,7 @@ def faults(checked: Checked, text: str) -> str:
     rows = "".join(_fault(fault, lines) for fault in checked.faults[:SHOWN])
     more = len(checked.faults) - SHOWN
     rest = f"<p>{say(zh=f'还有 {more} 条', en=f'{more} more')}</p>" if more > 0 else ""
-    return f"<div class='faults'>{rows}</div>{rest}"
+    return f"<div class='fault-list'>{rows}</div>{rest}"
 
 
 def _fault(fault: Fault, lines: Sequence[str]) -> str:
@@ -105,7 +105,7 @@ def status(checked: Checked, saved: str) -> str:
 
 
 def _chip(number: int, unit: str, kind: str = "") -> str:
-    return f"<span class='chip {kind}'><b>{number}</b> {unit}</span>"
+    return f"<span class='amount {kind}'><b>{number}</b> {unit}</span>"
 
 
 def facts_table(checked: Checked, current: int) -> str:
