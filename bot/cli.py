@@ -192,10 +192,10 @@ def demo(
 
         engine = load_engine(run, sampling=Sampling(temperature=temperature), report=report)
         report(say(zh="打开网页", en="opening the page"), 0.9)
-        from bot.studio.chat import chat_page, theme
+        from bot.studio.chat import CSS, chat_page, theme
 
         page = chat_page(engine)
-        address = serve(page, place, theme=theme(), browser=browser)
+        address = serve(page, place, theme=theme(), css=CSS, browser=browser)
     tell_backend(engine.base)
     console().print(
         say(

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -15,8 +16,17 @@ import pytest
 gradio = pytest.importorskip("gradio")
 
 from bot.cli import main  # noqa: E402
-from bot.studio.chat import chat_page, conversation, first_questions, theme  # noqa: E402
+from bot.config import Limits  # noqa: E402
+from bot.studio.chat import CSS, chat_page, theme  # noqa: E402
+from bot.studio.remembered import (  # noqa: E402
+    Said,
+    conversation,
+    first_questions,
+    remembered,
+    to_keep,
+)
 from bot.studio.serve import Door, door, serve  # noqa: E402
+from tests.bot.studio.conftest import CHROMIUM, FLAGS  # noqa: E402
 from trainer.chat import Message  # noqa: E402
 from trainer.errors import RensheError  # noqa: E402
 from trainer.language import use  # noqa: E402
@@ -31,6 +41,7 @@ class Parrot:
 
     def __init__(self, persona: Persona = PERSONA) -> None:
         self.persona = persona
+        self.rounds = 50
         self.heard: list[list[Message]] = []
         self.pause = 0.02
 
@@ -54,40 +65,55 @@ def parrot() -> Parrot:
 def address(parrot: Parrot) -> Iterator[str]:
     use("zh")
     page = chat_page(parrot)
-    yield serve(page, Door(port=0), theme=theme())
+    yield serve(page, Door(port=0), theme=theme(), css=CSS)
     page.close(verbose=False)
 
 
 # --- what the engine is given ------------------------------------------------------------------
 
 
-def turn(role: str, content: Any) -> dict[str, Any]:
-    return {"role": role, "content": content, "metadata": None, "options": None}
-
-
-def said(history: list[dict[str, Any]], message: str = "好") -> list[tuple[str, str]]:
-    return [(each.role, each.text) for each in conversation(message, history)]
+def said(*rounds: tuple[str, str]) -> list[tuple[str, str]]:
+    talk = [*(Said(user=user, bot=bot) for user, bot in rounds), Said(user="好")]
+    return [(each.role, each.text) for each in conversation(talk)]
 
 
 def test_a_history_is_passed_in_turns() -> None:
-    history = [turn("user", "一"), turn("assistant", [{"type": "text", "text": "二"}])]
-    assert said(history) == [("user", "一"), ("assistant", "二"), ("user", "好")]
-
-
-def test_a_greeting_is_no_part_of_the_talk() -> None:
-    assert said([turn("assistant", "来啦")]) == [("user", "好")]
+    assert said(("一", "二")) == [("user", "一"), ("assistant", "二"), ("user", "好")]
+    assert said() == [("user", "好")]
 
 
 def test_a_question_without_an_answer_is_left_out() -> None:
-    history = [turn("user", "一"), turn("user", "二"), turn("assistant", "三"), turn("user", "四")]
-    assert said(history) == [("user", "二"), ("assistant", "三"), ("user", "好")]
-    assert said([turn("user", ""), turn("assistant", "")]) == [("user", "好")]
+    rounds = ("一", ""), ("二", "三"), ("四", "")
+    assert said(*rounds) == [("user", "二"), ("assistant", "三"), ("user", "好")]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        None,
+        "text",
+        {"user": "x"},
+        [{"user": "x" * 10_000}],
+        [{"user": "", "bot": "y"}],
+        [{"user": {"path": "/etc/passwd"}, "bot": "y"}],
+        [["a", "b"]],
+    ],
+)
+def test_what_a_browser_hands_back_is_read_with_care(kept: Any) -> None:
+    assert remembered(kept) == []
+
+
+def test_what_is_kept_comes_back_and_is_bounded() -> None:
+    rounds = [Said(user=f"q{number}", bot="a") for number in range(80)]
+    assert remembered(to_keep(rounds)) == rounds[-50:]
+    assert remembered(to_keep([Said(user="q")])) == [Said(user="q")]
 
 
 def test_a_persona_without_greeting_has_a_page() -> None:
     page = chat_page(Parrot(PERSONA.model_copy(update={"greeting": None})))
-    assert not page.chatbot.value
-    offered = page.chatbot.examples or []
+    (talk,) = (block for block in page.blocks.values() if isinstance(block, gradio.Chatbot))
+    assert not talk.value
+    offered = talk.examples or []
     assert [example["text"] for example in offered] == list(first_questions(PERSONA))
 
 
@@ -134,6 +160,39 @@ def test_a_reply_that_begins_anew_takes_the_place_of_the_former(
     said_before = [message.text for message in parrot.heard[3]]
     assert said_before == ["你是谁", "咱是沐雪", "真的吗", "嗯", "在吗"]
     client.close()
+
+
+def test_a_program_that_asks_too_much_is_told(parrot: Parrot) -> None:
+    from gradio_client import Client
+    from gradio_client.exceptions import AppError
+
+    page = chat_page(parrot, Limits(per_user=2))
+    client = Client(serve(page, Door(port=0), theme=theme()), verbose=False, download_files=False)
+    assert client.predict("一", api_name="/chat") and client.predict("二", api_name="/chat")
+    with pytest.raises(AppError, match="short rest"):
+        client.predict("三", api_name="/chat")
+    with pytest.raises(AppError):
+        client.predict("字" * 1001, api_name="/chat")
+    assert len(parrot.heard) == 2
+    client.close()
+    page.close(verbose=False)
+
+
+def test_the_page_has_no_way_to_files_or_to_other_talks(address: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("hidden")
+    for path in (f"gradio_api/file={secret}", f"gradio_api/file={ROOT / 'pyproject.toml'}"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}{path}")
+        assert refused.value.code in (403, 404)
+    with urllib.request.urlopen(f"{address}gradio_api/info") as answer:
+        named = json.load(answer)["named_endpoints"]
+    assert list(named) == ["/chat"]
+    with urllib.request.urlopen(f"{address}config") as answer:
+        config = json.load(answer)
+    takes = {part for one in config["dependencies"] for part in one["inputs"]}
+    kinds = {one["type"] for one in config["components"] if one["id"] in takes}
+    assert kinds <= {"textbox", "state", "browserstate"}, "files or components can be sent"
 
 
 def test_the_page_loads_nothing_from_elsewhere(address: str) -> None:
@@ -307,6 +366,76 @@ def test_a_suggested_question_is_asked_again_and_taken_back(
 
 
 @pytest.mark.browser
+def test_a_talk_is_there_after_a_reload_and_in_no_other_browser(
+    browser_page: Any, address: str, parrot: Parrot
+) -> None:
+    page = browser_page
+    for number, text in enumerate(("<b>一</b>", "二"), start=1):
+        page.fill("textarea", text)
+        page.keyboard.press("Enter")
+        page.get_by_text(re.compile(f"你说了.*，第{number}轮")).wait_for()
+        page.locator("button.submit-button").wait_for()
+    page.reload()
+    page.get_by_text("你说了二，第2轮", exact=True).wait_for()
+    page.fill("textarea", "三")
+    page.keyboard.press("Enter")
+    page.get_by_text("你说了三，第3轮", exact=True).wait_for()
+    with page.context.browser.new_context() as other:
+        stranger = other.new_page()
+        stranger.goto(address)
+        stranger.get_by_text(PERSONA.greeting, exact=True).wait_for()
+        assert "第1轮" not in stranger.inner_text("body")
+    page.locator("button.submit-button").wait_for()
+    page.get_by_label("清空对话").click()
+    page.get_by_text("你说了三，第3轮", exact=True).wait_for(state="detached")
+    page.reload()
+    page.get_by_text(PERSONA.greeting, exact=True).wait_for()
+    assert "第1轮" not in page.inner_text("body")
+
+
+@pytest.mark.browser
+def test_a_page_that_is_gone_in_the_middle_of_a_reply_goes_on_from_there(
+    address: str, parrot: Parrot
+) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    parrot.pause = 0.25
+    # A page of its own: the console complains of a stream that is cut.
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        page = browser.new_page(locale="zh-CN")
+        page.goto(address)
+        page.fill("textarea", "一二三四五六七八九十" * 3)
+        page.keyboard.press("Enter")
+        page.get_by_text(re.compile("^你说了一二三四五六")).wait_for()
+        page.reload()
+        page.get_by_text(re.compile("^你说了一")).wait_for()
+        parrot.pause = 0.0
+        page.fill("textarea", "然后呢")
+        page.keyboard.press("Enter")
+        page.get_by_text("你说了然后呢，第2轮", exact=True).wait_for()
+        assert parrot.heard[-1][1].text.startswith("你说了一")
+        browser.close()
+
+
+@pytest.mark.browser
+def test_a_visitor_in_a_hurry_is_told_and_keeps_what_was_written(parrot: Parrot, tab: Any) -> None:
+    use("zh")
+    page = chat_page(parrot, Limits(per_user=1))
+    tab.goto(serve(page, Door(port=0), theme=theme(), css=CSS))
+    tab.fill("textarea", "一")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("你说了一，第1轮", exact=True).wait_for()
+    tab.locator("button.submit-button").wait_for()
+    tab.fill("textarea", "二")
+    tab.keyboard.press("Enter")
+    tab.get_by_text("说得太快啦").wait_for()
+    assert tab.input_value("textarea") == "二" and len(parrot.heard) == 1
+    page.close(verbose=False)
+
+
+@pytest.mark.browser
 def test_a_reply_can_be_stopped(browser_page: Any, parrot: Parrot) -> None:
     page = browser_page
     parrot.pause = 0.3
@@ -320,3 +449,4 @@ def test_a_reply_can_be_stopped(browser_page: Any, parrot: Parrot) -> None:
     page.keyboard.press("Enter")
     page.get_by_text("你说了然后呢，第2轮", exact=True).wait_for()
     assert "第1轮" not in page.inner_text("body")
+    assert parrot.heard[1][1].text.startswith("你说了说")
