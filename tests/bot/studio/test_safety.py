@@ -45,6 +45,7 @@ class Echo:
     """An engine that says back what it heard."""
 
     persona = load_persona(DORY)
+    rounds = 50
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         yield f"you said {messages[-1].text}"
