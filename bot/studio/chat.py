@@ -121,7 +121,7 @@ class _Page:
         return gr.Chatbot(
             shown(persona, ()),
             show_label=False,
-            height="70vh",
+            height="calc(100dvh - 12rem)",
             buttons=["copy"],
             layout="bubble",
             render_markdown=False,
@@ -210,8 +210,10 @@ class _Page:
             gr.Warning(fault_text(error))
             yield self._seen(rounds)
             return
-        if rounds:
-            yield from self._answer([*rounds[:-1], Said(user=rounds[-1].user)], reply)
+        if not rounds:  # only the greeting is there
+            yield self._seen(rounds)
+            return
+        yield from self._answer([*rounds[:-1], Said(user=rounds[-1].user)], reply)
 
     def undo(self, kept: Any, reply: _Reply, box: str) -> Updates:
         """Take the last round back, into the box in which it was written."""

@@ -93,8 +93,8 @@ class Layout:
             multiselect=True,
             max_choices=MOST_SPEAKERS,
             label=say(
-                zh=f"谁来回答（最多 {MOST_SPEAKERS} 个，听到的话一样，各记各的）",
-                en=f"Who answers (up to {MOST_SPEAKERS}: same messages, each its own history)",
+                zh=f"谁来回答（最多 {MOST_SPEAKERS} 个）",
+                en=f"Who answers ({MOST_SPEAKERS} at most)",
             ),
             elem_id="chat-speakers",
         )
@@ -106,8 +106,7 @@ class Layout:
         self.message = gr.Textbox(
             show_label=False,
             placeholder=say(
-                zh="说点什么：Enter 发送，Shift+Enter 换行",
-                en="Say something: Enter sends, Shift+Enter begins a new line",
+                zh="说点什么（Shift+Enter 换行）", en="Say something (Shift+Enter for a new line)"
             ),
             lines=1,
             max_lines=6,
@@ -204,6 +203,9 @@ CSS = """
   font-size: var(--text-xs); background: none; }
 .chat-column .message.thought .edit-textarea { display: none; }
 .chat-column .edit-textarea { min-width: min(18rem, 60vw); }
+.chat-column .bubble-wrap { padding-top: 2rem; }
+.chat-column button.example { border: 1px solid var(--border-color-primary);
+  border-radius: var(--radius-lg); }
 .chat-column .message-content { white-space: pre-wrap; overflow-wrap: anywhere; }
 #chat-correct, #chat-empty { border: 1px solid var(--border-color-primary);
   border-radius: var(--radius-lg); padding: 0.8rem; background: var(--block-background-fill); }
