@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine:
-#   make demo   install, compile 沐雪, tune the embedded base, show before and after, open the page
+#   make demo   install, compile 沐雪, tune the embedded base, show before and after, open the studio
 #   make test   everything CI needs: lint, types, tests, a browser
 
 PYTHON ?= python3
@@ -9,13 +9,13 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint transcript bench bench-6b bench-bot bench-retention clean
+.PHONY: demo test lint transcript screenshots bench bench-6b bench-bot bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
 	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN) $$resume
 	$(BIN)/renshe eval $(RUN) --limit 16
-	$(BIN)/renshe demo $(RUN) --port $(PORT) $(BROWSER_FLAG)
+	$(BIN)/renshe studio --port $(PORT) $(BROWSER_FLAG)
 
 test: lint .venv/chromium
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not tuned"
@@ -24,7 +24,16 @@ test: lint .venv/chromium
 transcript: .venv/installed-dev
 	@[ -f $(RUN)/run.json ] || \
 	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN)
-	RENSHE_RUN=$(RUN) RENSHE_TRANSCRIPT=docs/chats.md $(BIN)/python -m pytest -m tuned tests/bot
+	RENSHE_RUN=$(RUN) RENSHE_TRANSCRIPT=docs/chats.md \
+	 $(BIN)/python -m pytest -m tuned tests/bot/test_four_chats.py
+
+# The pictures in docs/studio.md, of a tuned and evaluated run.
+screenshots: .venv/installed-dev .venv/chromium
+	@[ -f $(RUN)/run.json ] || \
+	 $(BIN)/renshe train personas/muxue.yaml --base tiny --bits 8 --out $(RUN)
+	@[ -f $(RUN)/eval/retention.json ] || \
+	 $(BIN)/renshe eval $(RUN) --retention --limit 32 --depths 0,2,8,16
+	RENSHE_RUN=$(RUN) $(BIN)/python -m pytest -m tuned tests/bot/studio/test_screenshots.py
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
@@ -48,7 +57,7 @@ bench-retention: .venv/installed-bench
 
 .venv/installed: .venv/bin/pip pyproject.toml .ci/constraints.txt
 	$(PIP) torch==2.13.0
-	$(PIP) --editable '.[tiny,page]'
+	$(PIP) --editable '.[tiny,page,bot]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed
@@ -63,8 +72,8 @@ bench-retention: .venv/installed-bench
 # The browser tests drive Debian's own Chromium; nothing is downloaded by the test tool.
 .venv/chromium: .venv/installed-dev
 	@command -v chromium >/dev/null || \
-	 { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk; } || \
-	 { echo "chromium is missing: sudo apt-get install chromium fonts-noto-cjk" >&2; exit 1; }
+	 { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-noto-cjk fonts-noto-color-emoji; } || \
+	 { echo "chromium is missing: sudo apt-get install chromium fonts-noto-cjk fonts-noto-color-emoji" >&2; exit 1; }
 	@touch $@
 
 clean:

@@ -6,8 +6,8 @@ import sys
 from importlib import import_module
 
 BENCHMARKS = ("startup", "memory", "peer", "steps")
-HEAVY = ("bot", "real_size", "retention")
-"""Run only by name: two bots under load; a model of the true size; an hour of ablation."""
+HEAVY = ("bot", "limits", "real_size", "retention")
+"""Run only by name: two bots under load; a model of the true size; hours of training."""
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ class SampledHead:
         self._column[self._words] = torch.arange(len(self._words))
         self._column = self._column.to(base.device)
 
-    def loss(self, batch: Batch, prefix: Prefix, draw: int) -> Tensor:
+    def loss(self, batch: Batch, prefix: Prefix | None, draw: int) -> Tensor:
         """Return the summed loss of a batch; equal ``draw`` draws equal words."""
         states, targets = _learnt(self._base, batch, prefix, recompute=self._recompute)
         if not self._sample:

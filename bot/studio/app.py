@@ -53,8 +53,12 @@ def _header() -> str:
 
 
 _CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 #studio-header { padding: 0.4rem 0.2rem 0; border: 0; background: none; }
 #studio-header h1 { display: inline-block; font-size: 1.5rem; margin: 0 0.8rem 0 0; }
 #studio-header p { display: inline-block; margin: 0; opacity: 0.65; }
+/* All five names fit a phone. */
+@media (max-width: 480px) {
+  #studio-tabs > .tab-wrapper button { padding-inline: 0.5rem; }
+}
 """
