@@ -149,7 +149,7 @@ def _fit(
     for step, rows in enumerate(islice(_batches(lessons, config), steps)):
         batch = collate(rows, torch.device("cpu"))
         taught = int((batch.targets >= 0).sum())
-        (head.loss(batch, None, step) / taught).backward()
+        (head.loss(batch, None, step) / taught).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm)
         adam.step()
         falling.step()

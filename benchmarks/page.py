@@ -18,8 +18,8 @@ from rich.table import Table
 
 from bot.config import Limits
 from bot.engine.tuned import TunedEngine
-from bot.studio.chat import chat_page, theme
-from bot.studio.remembered import first_questions
+from bot.studio.chat.remembered import first_questions
+from bot.studio.page import chat_page, theme
 from bot.studio.serve import Door, serve
 from trainer.chat import Message
 from trainer.checkpoint import Card

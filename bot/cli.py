@@ -192,7 +192,7 @@ def demo(
 
         engine = load_engine(run, sampling=Sampling(temperature=temperature), report=report)
         report(say(zh="打开网页", en="opening the page"), 0.9)
-        from bot.studio.chat import CSS, chat_page, theme
+        from bot.studio.page import CSS, chat_page, theme
 
         page = chat_page(engine)
         address = serve(page, place, theme=theme(), css=CSS, browser=browser)

@@ -20,6 +20,7 @@ PERSONAS = sorted((ROOT / "personas").glob("*.yaml"))
 LIGHT = (
     *("persona", "chat", "check", "dataset", "metrics", "config", "checkpoint", "bases", "cli"),
     *("inspect_base", "guard", "talk_check", "retention_file", "report", "diff"),
+    *("evaluation_file", "report_parts", "extent"),
 )
 
 

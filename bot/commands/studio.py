@@ -81,8 +81,8 @@ def studio(
     with reporting() as report:
         report(say(zh="打开网页", en="opening the page"), 0.3)
         from bot.studio.app import css, studio_page
-        from bot.studio.chat import theme
         from bot.studio.jobs import Jobs
+        from bot.studio.page import theme
         from bot.studio.workshop import Workshop
 
         workshop = Workshop(folder)

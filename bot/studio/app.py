@@ -14,8 +14,12 @@ from types import ModuleType
 
 import gradio as gr
 
-from bot.studio import bots_tab, chat_tab, evaluate_tab, persona_tab, train_tab
+from bot.studio.bots import tab as bots_tab
+from bot.studio.chat import tab as chat_tab
+from bot.studio.evaluate import tab as evaluate_tab
 from bot.studio.jobs import Jobs
+from bot.studio.persona import tab as persona_tab
+from bot.studio.train import tab as train_tab
 from bot.studio.workshop import Workshop
 from trainer.language import say
 

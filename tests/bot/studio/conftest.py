@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("gradio")
 
 from bot.studio.app import css, studio_page
-from bot.studio.chat import theme
 from bot.studio.jobs import Jobs
+from bot.studio.page import theme
 from bot.studio.serve import Door, serve
 from bot.studio.workshop import Workshop
 

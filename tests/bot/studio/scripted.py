@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bot.studio.models import Models, Report, Voice
-from bot.studio.speakers import Speaker
+from bot.studio.chat.models import Models, Report, Voice
+from bot.studio.chat.speakers import Speaker
 from bot.studio.workshop import Workshop
 from trainer.chat import Message
 from trainer.checkpoint import CARD_FILE, PREFIX_FILE, Card, RunIndex, write_index
@@ -98,10 +98,10 @@ def main(folder: str, port: str) -> None:
     """Serve the tab Chat of a studio in which every run says a word each tenth of a second."""
     from unittest.mock import patch
 
-    from bot.studio import chat_tab
     from bot.studio.app import css, studio_page
-    from bot.studio.chat import theme
+    from bot.studio.chat import tab as chat_tab
     from bot.studio.jobs import Jobs
+    from bot.studio.page import theme
     from bot.studio.serve import Door, serve
 
     workshop = Workshop(Path(folder))
@@ -109,7 +109,7 @@ def main(folder: str, port: str) -> None:
     models.loaded, models.before_word = set(models.says), lambda: time.sleep(0.1)
     with (
         patch.dict("bot.studio.app.TABS", {"chat": chat_tab}, clear=True),  # the others take time
-        patch("bot.studio.chat_desk.Models", lambda _workshop: models),
+        patch("bot.studio.chat.desk.Models", lambda _workshop: models),
     ):
         page = studio_page(workshop, Jobs(workshop))
     serve(page, Door(port=int(port)), theme=theme(), css=css())

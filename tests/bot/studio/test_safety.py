@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("gradio")
 
 from bot.studio.app import studio_page
-from bot.studio.chat import chat_page, theme
+from bot.studio.page import chat_page, theme
 from bot.studio.serve import Door, serve
 from bot.studio.workshop import Workshop
 from tests.bot.studio.runs import FakeJobs, make_run, measure

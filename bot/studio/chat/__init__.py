@@ -1,0 +1,1 @@
+"""The tab Chat: speakers, talks, chats on disk, and corrections."""

@@ -1,0 +1,211 @@
+"""What happens when something is said in the tab Chat, or put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+import gradio as gr
+
+from bot.studio.chat.chats import Chat, checked
+from bot.studio.chat.desk import ChatDesk, Shown
+from bot.studio.chat.layout import Layout
+from bot.studio.chat.review import Review
+from bot.studio.chat.screen import Screen, Updates, message_box, nothing_new
+from bot.studio.chat.talks import How, Look
+from bot.studio.chat.view import fault_text, unplain
+from bot.studio.visitors import visitor
+from trainer.errors import RensheError
+from trainer.language import say
+
+
+class Talking:
+    """Handlers; those that stream are generators.
+
+    Args:
+        desk: the chats and models.
+        layout: the components.
+        screen: shows chats.
+        review: shows the examples that wait.
+    """
+
+    def __init__(self, desk: ChatDesk, layout: Layout, screen: Screen, review: Review) -> None:
+        self._desk = desk
+        self._ui = layout
+        self._screen = screen
+        self._review = review
+
+    def say(
+        self,
+        secret: str,
+        shown: Shown,
+        keys: list[str],
+        how: How,
+        text: str,
+        box: str,
+        request: gr.Request,
+    ) -> Iterator[Updates]:
+        """Keep a message, then answer it; one that is refused goes back into the ``box``."""
+        desk, back = self._desk, "\n".join(filter(None, [text, box]))
+        try:
+            text = checked(text)
+            desk.visitors.ask(visitor(request))
+            keys = desk.checked(keys)
+            desk.talks.refuse_busy(shown.chat)
+            if not shown.chat:
+                shown.chat = desk.chats.begin(secret, keys).id
+            chat = desk.chats.say(secret, shown.chat, text)
+            if chat.speakers != keys:
+                chat = desk.chats.choose(secret, chat.id, keys)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            yield {self._ui.message: back}
+            return
+        yield {self._ui.message: message_box(busy=True), **self._screen.list(secret, shown)}
+        yield from self._answer(secret, shown, chat, chat.rounds[-1].id, keys, how)
+
+    def suggested(
+        self,
+        secret: str,
+        shown: Shown,
+        keys: list[str],
+        how: How,
+        box: str,
+        request: gr.Request,
+        chosen: gr.SelectData,
+    ) -> Iterator[Updates]:
+        """Say one of the questions that are offered."""
+        text = str(chosen.value["text"])
+        yield from self.say(secret, shown, keys, how, text, box, request)
+
+    def retry(
+        self,
+        secret: str,
+        shown: Shown,
+        keys: list[str],
+        how: How,
+        number: int,
+        request: gr.Request,
+        asked: gr.RetryData,
+    ) -> Iterator[Updates]:
+        """Have one speaker answer anew."""
+        try:
+            self._desk.visitors.ask(visitor(request))
+            key, place = self._screen.place(shown, number, asked)
+            chat = self._desk.chats.open(secret, shown.chat)
+            chat.round(place.round)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            yield self._screen.columns(shown, self._screen.chat(secret, shown, keys))
+            return
+        yield {self._ui.message: message_box(busy=True)}
+        yield from self._answer(secret, shown, chat, place.round, [key], how.warmer())
+
+    def edit(
+        self,
+        secret: str,
+        shown: Shown,
+        keys: list[str],
+        how: How,
+        number: int,
+        request: gr.Request,
+        edited: gr.EditData,
+    ) -> Iterator[Updates]:
+        """Reword a message and have it answered; or put a reply right."""
+        text, former = unplain(str(edited.value)), unplain(str(edited.previous_value))
+        try:
+            key, place = self._screen.place(shown, number, edited)
+            if place.role == "note" or text.strip() == former.strip():
+                yield nothing_new()
+                return
+            if place.role == "assistant":
+                chat = self._desk.chats.open(secret, shown.chat)
+                yield self._put_right(secret, shown, chat, place.round, key, text)
+                return
+            self._desk.visitors.ask(visitor(request))
+            self._desk.talks.refuse_busy(shown.chat)
+            keys = self._desk.checked(keys)
+            chat = self._desk.chats.reword(secret, shown.chat, place.round, text)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            yield self._screen.columns(shown, self._screen.chat(secret, shown, keys))
+            return
+        if chat.id != shown.chat:
+            gr.Info(say(zh="原来的对话还在列表里", en="the chat as it was is still in the list"))
+            shown.chat = chat.id
+        yield {self._ui.message: message_box(busy=True), **self._screen.list(secret, shown)}
+        yield from self._answer(secret, shown, chat, chat.rounds[-1].id, keys, how)
+
+    def undo(self, secret: str, shown: Shown, text: str) -> Updates:
+        """Take the last message back, into the box in which it was written."""
+        try:
+            self._desk.talks.refuse_busy(shown.chat)
+            last = self._desk.chats.open(secret, shown.chat).rounds[-1]
+            chat = self._desk.chats.undo(secret, shown.chat, last.id)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            return self._screen.columns(shown, self._screen.chat(secret, shown, []))
+        box = "\n".join(filter(None, [last.user, text]))
+        return {self._ui.message: box, **self._screen.columns(shown, chat)}
+
+    def stop(self, shown: Shown) -> None:
+        """End what grows in the chat that is shown."""
+        self._desk.talks.stop(shown.chat)
+
+    def dislike(self, secret: str, shown: Shown, number: int, liked: gr.LikeData) -> Updates:
+        """Ask what a reply should have been."""
+        ui = self._ui
+        try:
+            key, place = self._screen.place(shown, number, liked)
+            one = self._desk.chats.open(secret, shown.chat).round(place.round)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            return self._screen.columns(shown, self._screen.chat(secret, shown, []))
+        if liked.liked is not False or key not in one.replies:
+            return {ui.correcting: gr.Column(visible=False)}
+        reply = one.replies[key].text
+        you, it = say(zh="你", en="you"), escape(self._desk.name(key))
+        quoted = f"<b>{you}</b> {escape(one.user)}<br><b>{it}</b> {escape(reply)}"
+        return {
+            ui.correcting: gr.Column(visible=True),
+            ui.wrong: (place.round, key),
+            ui.wrong_text: f"<div class='quoted'>{quoted}</div>",
+            ui.right: gr.Textbox(reply, autofocus=True),
+        }
+
+    def put_right(self, secret: str, shown: Shown, wrong: tuple[str, str], right: str) -> Updates:
+        """Note what a reply should have been."""
+        try:
+            chat = self._desk.chats.open(secret, shown.chat)
+            hidden = {self._ui.correcting: gr.Column(visible=False)}
+            return self._put_right(secret, shown, chat, *wrong, right) | hidden
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+            return nothing_new()  # what was typed stays
+
+    def _put_right(
+        self, secret: str, shown: Shown, chat: Chat, at: str, key: str, right: str
+    ) -> Updates:
+        chat = self._desk.put_right(secret, chat, at, key, right)
+        gr.Info(
+            say(
+                zh="记下了：在下面的「等你过目的例子」里",
+                en="noted: see “Examples to review” below",
+            )
+        )
+        return self._screen.columns(shown, chat) | self._review.refreshed()
+
+    def _answer(
+        self, secret: str, shown: Shown, chat: Chat, at: str, keys: Sequence[str], how: How
+    ) -> Iterator[Updates]:
+        """Show replies as they grow, as long as it is their chat that is shown."""
+        yield self._screen.columns(shown, chat, at, Look({}))
+        try:
+            for look in self._desk.talks.answer(secret, chat, at, keys, how):
+                if shown.chat == chat.id:
+                    yield self._screen.growing(shown, chat, at, look)
+        except RensheError as error:
+            gr.Warning(fault_text(error))
+        if shown.chat == chat.id:
+            now = self._screen.chat(secret, shown, [])
+            yield {self._ui.message: message_box(busy=False), **self._screen.columns(shown, now)}

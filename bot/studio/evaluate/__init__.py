@@ -1,0 +1,1 @@
+"""The tab Evaluate: measuring a run, and what came of it."""

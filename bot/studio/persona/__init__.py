@@ -1,0 +1,1 @@
+"""The tab Persona: edits, drafts, checks, versions."""
