@@ -72,8 +72,9 @@ ARMS: dict[str, Arm | None] = {
     "+ depth": Arm(_RANDOM, _HISTORIES),
     "+ replay": Arm(_RANDOM, _REPLAY),
     "+ text init": Arm({}, _REPLAY, guard="+ guard"),
+    "single turns, text init (the default)": Arm({}),
 }
-"""Each with all that stands above it, from the third on."""
+"""Each with all that stands above it, from the third on; the last is what `renshe train` does."""
 
 Answer = Callable[[Sequence[tuple[Message, ...]]], list[str]]
 
