@@ -1,6 +1,7 @@
 """Run folders without a model: a persona, its data, a checkpoint of nothing, and results."""
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,6 +197,10 @@ class FakeJobs:
         self.now("stopped")
 
     def now(self, state: State, reason: str = "") -> None:
-        """Say how far the last job is."""
+        """Say how far the last job is; a click that adds it may still be on its way."""
+        deadline = time.monotonic() + 30
+        while not self.jobs or self.jobs[-1].state not in ("waiting", "running"):
+            assert time.monotonic() < deadline, "no job was added"
+            time.sleep(0.05)
         last = self.jobs[-1]
         self.jobs[-1] = Job(last.id, last.kind, last.run, last.arguments, state, reason)

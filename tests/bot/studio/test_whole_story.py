@@ -20,7 +20,7 @@ STEPS = 8
 @pytest.mark.browser
 @pytest.mark.skipif(EMBEDDED[0].paths() is None, reason="the base tiny is not installed")
 def test_someone_without_a_terminal_writes_tunes_and_talks(
-    tab: Any, studio_address: str, workshop: Workshop, jobs: Jobs
+    studio_address: str, tab: Any, workshop: Workshop, jobs: Jobs
 ) -> None:
     from playwright.sync_api import expect
 

@@ -115,7 +115,7 @@ def robin(workshop: Workshop) -> Path:
 
 
 @pytest.mark.browser
-def test_a_talk_from_the_greeting_to_an_undo(tab: Any, studio: Any, robin: Path) -> None:
+def test_a_talk_from_the_greeting_to_an_undo(studio: Any, tab: Any, robin: Path) -> None:
     address, models = studio(a="you said {} and that is all")
     chat = Tab(tab, address)
     chat.page.get_by_text("Hello there.", exact=True).wait_for()
@@ -174,7 +174,7 @@ def test_a_talk_from_the_greeting_to_an_undo(tab: Any, studio: Any, robin: Path)
 
 @pytest.mark.browser
 def test_side_by_side_stopped_put_right_and_written_into_the_persona(
-    tab: Any, studio: Any, robin: Path
+    studio: Any, tab: Any, robin: Path
 ) -> None:
     address, models = studio(a="I am a language model", base_a=" ".join(["word"] * 60))
     models.persona_of_all = load_persona(robin)
@@ -228,7 +228,7 @@ def test_side_by_side_stopped_put_right_and_written_into_the_persona(
 
 @pytest.mark.browser
 def test_what_cannot_be_answered_is_told_and_nothing_is_lost(
-    tab: Any, studio: Any, workshop: Workshop
+    studio: Any, tab: Any, workshop: Workshop
 ) -> None:
     from trainer.errors import BaseModelError
 
@@ -265,7 +265,7 @@ def test_what_cannot_be_answered_is_told_and_nothing_is_lost(
 
 
 @pytest.mark.browser
-def test_two_visitors_at_once_both_see_their_reply_grow(tab: Any, studio: Any, robin: Path) -> None:
+def test_two_visitors_at_once_both_see_their_reply_grow(studio: Any, tab: Any, robin: Path) -> None:
     address, models = studio(a=" ".join("abcdefghijklmnopqrstuvwxyz"))
     models.before_word = lambda: time.sleep(0.1)
     mine = Tab(tab, address)
