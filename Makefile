@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test lint transcript screenshots bench bench-6b bench-bot bench-retention clean
+.PHONY: demo test test-long lint transcript screenshots bench bench-6b bench-bot bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -18,7 +18,11 @@ demo: .venv/installed
 	$(BIN)/renshe studio --port $(PORT) $(BROWSER_FLAG)
 
 test: lint .venv/chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not tuned"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not tuned and not long"
+
+# What takes too long for every commit: the README's commands on the real base.
+test-long: .venv/installed-dev .venv/chromium
+	$(BIN)/python -m pytest -m long
 
 # The persona in four chats at once; trained first if there is no run yet.
 transcript: .venv/installed-dev

@@ -36,6 +36,9 @@ PROBES, LINES = 12, 100
 CHECKS, MIX_CHECKS = 8, 4
 """How often the dev loss is taken. With a mix each is an examination of some twenty seconds."""
 
+SOONEST = 4
+"""Steps between two questionings, or two checks, at least: each takes as long as several steps."""
+
 PASSES = 6
 """Over single questions, as :func:`trainer.config.steps_of` has it."""
 
@@ -311,8 +314,8 @@ def _intervals(steps: int, *, mix: bool) -> list[str]:
     checks = MIX_CHECKS if mix else CHECKS
     return [
         f"logging_steps={max(1, steps // LINES)}",
-        f"save_steps={max(1, -(-steps // checks))}",
-        f"probe_steps={max(1, steps // PROBES)}",
+        f"save_steps={max(SOONEST, -(-steps // checks))}",
+        f"probe_steps={max(SOONEST, steps // PROBES)}",
     ]
 
 

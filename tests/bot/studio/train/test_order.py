@@ -59,7 +59,7 @@ def test_an_order_becomes_a_command_that_renshe_takes(workshop: Workshop, jobs: 
     assert words[2:6] == ["--base", "smollm2", "--bits", "4"]
     settings = load_config(None, words[7:-2:2])
     assert (settings.max_steps, settings.learning_rate, settings.seed) == (40, 0.02, 3)
-    assert settings.probe_steps == 3 and settings.save_steps == 5
+    assert settings.probe_steps == 4 and settings.save_steps == 5
     data = load_training_set(workshop.root / words[1])
     assert data.persona.name and data.dataset.manifest.seed == 3
 
