@@ -386,8 +386,11 @@ def test_a_talk_is_there_after_a_reload_and_in_no_other_browser(
         stranger.get_by_text(PERSONA.greeting, exact=True).wait_for()
         assert "第1轮" not in stranger.inner_text("body")
     page.locator("button.submit-button").wait_for()
+    kept = page.evaluate("JSON.stringify(localStorage)")
     page.get_by_label("清空对话").click()
     page.get_by_text("你说了三，第3轮", exact=True).wait_for(state="detached")
+    # The browser forgets once the server has answered.
+    page.wait_for_function("kept => JSON.stringify(localStorage) !== kept", arg=kept)
     page.reload()
     page.get_by_text(PERSONA.greeting, exact=True).wait_for()
     assert "第1轮" not in page.inner_text("body")

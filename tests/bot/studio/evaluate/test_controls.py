@@ -138,6 +138,7 @@ def test_a_failure_keeps_its_reason_and_its_fix(
     text = status(controls)
     assert "It failed" in text and "<not> the data" in text and "→ train again" in text
     assert controls.state("dory", "quick").can_compare
+    controls.start("dory", "plain", "quick")
     queue.now("done")
     assert "Done" in status(controls)
 
