@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bot.studio.persona.desk import bounded
-from trainer.check import advice
+from trainer.check import Report, advice
 from trainer.contradictions import contradictions
 from trainer.errors import Fault
 from trainer.language import Language, spoken
@@ -24,30 +24,16 @@ READINGS = 8
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a check found in a text.
+class Checked(Report):
+    """What a check found in a text: the faults, errors and advice, in the order of the lines.
 
     Attributes:
         document: its tree; None when it is no YAML mapping.
         readable: the form can show and edit it: the reader refused nothing.
-        persona: None if there is any error.
-        faults: errors and advice, in the order of the lines.
     """
 
     document: Document | None
     readable: bool
-    persona: Persona | None
-    faults: tuple[Fault, ...]
-
-    @property
-    def errors(self) -> tuple[Fault, ...]:
-        """The faults that refuse the text."""
-        return tuple(fault for fault in self.faults if fault.severity == "error")
-
-    @property
-    def warnings(self) -> tuple[Fault, ...]:
-        """The faults that do not."""
-        return tuple(fault for fault in self.faults if fault.severity == "warning")
 
     def inside(self, *loc: int | str) -> list[Fault]:
         """Return the faults that stand in the member ``loc`` of a list."""
@@ -78,11 +64,12 @@ def tree(text: str, language: Language) -> tuple[Document | None, tuple[Fault, .
 def _checked(text: str, language: Language) -> Checked:
     document, refused = tree(text, language)
     if document is None:
-        return Checked(None, False, None, in_order(refused))
+        return Checked(None, in_order(refused), document=None, readable=False)
     persona, misfits = fit(document, Persona)
     errors = [*refused, *misfits, *contradictions(document)]
     faults = in_order([*errors, *advice(document)])
-    return Checked(document, not refused, None if errors else persona, faults)
+    found = None if errors else persona
+    return Checked(found, faults, document=document, readable=not refused)
 
 
 def in_order(faults: Iterable[Fault]) -> tuple[Fault, ...]:

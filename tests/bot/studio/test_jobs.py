@@ -26,11 +26,6 @@ T = TypeVar("T")
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
 def opened(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Jobs]]:
     """Open a studio's queue over the fake; what still runs at the end is ended."""
     monkeypatch.setattr(module, "TICK", 0.05)

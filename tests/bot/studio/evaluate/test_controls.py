@@ -19,16 +19,6 @@ QUICK: list[tuple[History, int]] = [*EXTENTS["quick"].places(), ("long", 30)]
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def folder(workshop: Workshop) -> Path:
-    return make_run(workshop, "dory")
-
-
-@pytest.fixture
 def queue() -> FakeJobs:
     return FakeJobs()
 

@@ -15,16 +15,6 @@ from trainer.retention_file import FILE
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def folder(workshop: Workshop) -> Path:
-    return make_run(workshop, "dory")
-
-
-@pytest.fixture
 def desk(workshop: Workshop) -> Desk:
     return Desk(Archive(workshop))
 

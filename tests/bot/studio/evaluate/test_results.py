@@ -18,16 +18,6 @@ from trainer.talk_check import unfit_talk
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def folder(workshop: Workshop) -> Path:
-    return make_run(workshop, "dory")
-
-
-@pytest.fixture
 def archive(workshop: Workshop) -> Archive:
     return Archive(workshop)
 

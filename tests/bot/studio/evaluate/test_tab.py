@@ -31,11 +31,6 @@ def jobs() -> FakeJobs:
 
 
 @pytest.fixture
-def folder(workshop: Workshop) -> Path:
-    return make_run(workshop, "dory")
-
-
-@pytest.fixture
 def page(folder: Path, studio_address: str, tab: Any) -> Iterator[Any]:
     """The tab in a browser, on a project with one run that was never evaluated."""
     tab.goto(studio_address)
