@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-BENCHMARKS = ("startup", "memory", "peer", "steps")
+BENCHMARKS = ("startup", "page", "memory", "peer", "steps")
 HEAVY = ("bot", "limits", "real_size", "retention")
 """Run only by name: two bots under load; a model of the true size; hours of training."""
 

@@ -192,6 +192,9 @@ def demo(
 
         engine = load_engine(run, sampling=Sampling(temperature=temperature), report=report)
         report(say(zh="打开网页", en="opening the page"), 0.9)
+        from bot.studio.quick_import import import_gradio
+
+        import_gradio()
         from bot.studio.page import CSS, chat_page, theme
 
         page = chat_page(engine)

@@ -108,6 +108,26 @@ def test_no_file_knows_the_machine_it_was_written_on() -> None:
 # --- personas ---------------------------------------------------------------------------------
 
 
+def test_every_benchmark_can_be_run_by_its_name() -> None:
+    """Those that end in ``_run`` are processes of others."""
+    benchmarks = {
+        path.stem
+        for path in modules("benchmarks")
+        if "\ndef main(" in path.read_text("utf-8")
+        and not path.stem.endswith("_run")
+        and path.stem not in ("__main__", "onebot_load")
+    }
+    entry = ast.parse((ROOT / "benchmarks" / "__main__.py").read_text("utf-8"))
+    named = [
+        value
+        for node in entry.body
+        if isinstance(node, ast.Assign)
+        for value in ast.literal_eval(node.value)
+    ]
+    assert len(benchmarks) >= 8
+    assert sorted(named) == sorted(benchmarks)
+
+
 def test_personas_are_shipped() -> None:
     personas = [load_persona(path) for path in PERSONAS]
     assert {persona.language for persona in personas} == {"zh", "en"}

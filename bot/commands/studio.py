@@ -80,6 +80,9 @@ def studio(
     place = door(host, port, user, password_file)
     with reporting() as report:
         report(say(zh="打开网页", en="opening the page"), 0.3)
+        from bot.studio.quick_import import import_gradio
+
+        import_gradio()
         from bot.studio.app import css, studio_page
         from bot.studio.jobs import Jobs
         from bot.studio.page import theme
