@@ -17,6 +17,21 @@ from trainer.language import say
 from trainer.persona import Persona
 
 
+@dataclass(frozen=True)
+class Waits:
+    """A message that waits for its answer.
+
+    Attributes:
+        chat: id of its chat.
+        round: id of its round.
+        keys: who is to answer.
+    """
+
+    chat: str
+    round: str
+    keys: tuple[str, ...]
+
+
 @dataclass
 class Shown:
     """What one tab of a browser shows; the one that a reply in it looks at while it grows.
@@ -25,11 +40,13 @@ class Shown:
         chat: id of the chat, or nothing for a new one.
         columns: what each message in it is, a list for each column.
         entered: the browser's latest chat was looked up.
+        waits: what was said last, until its answer begins.
     """
 
     chat: str = ""
     columns: list[Column] = field(default_factory=list)
     entered: bool = False
+    waits: Waits | None = None
 
 
 class ChatDesk:

@@ -54,9 +54,10 @@ class _Handlers:
         limit = {"concurrency_limit": VISITORS, "concurrency_id": "talks"}
         streams = {**own, **limit, "trigger_mode": "multiple"}
         own["concurrency_limit"] = None
+        at_once = {**own, "trigger_mode": "multiple"}
         own_tab, whole = ui.outputs(), ui.outputs() + self._review.outputs()
         here = [ui.secret, ui.shown]
-        said = [*here, ui.speakers, ui.how]
+        answered, talk = [*here, ui.how], [*ui.bots, ui.message]
         settings: list[Any] = [ui.temperature, ui.top_p, ui.length, ui.guarded]
         changes = [setting.change for setting in settings]
         gr.on(changes, How, settings, ui.how, queue=False, **own)
@@ -65,13 +66,21 @@ class _Handlers:
         send = "(text) => [text, '']"
         ui.message.submit(
             None, [ui.message], [ui.sent, ui.message], js=send, trigger_mode="multiple"
-        ).then(talking.say, [*said, ui.sent, ui.message], own_tab, **streams)
+        ).then(talking.say, [*here, ui.speakers, ui.sent, ui.message], own_tab, **at_once).then(
+            talking.answer, answered, talk, **streams
+        )
         ui.message.stop(talking.stop, [ui.shown], None, queue=False, **own)
         for index, bot in enumerate(ui.bots):
             number = gr.State(index)
-            bot.example_select(talking.suggested, [*said, ui.message], own_tab, **streams)
-            bot.retry(talking.retry, [*said, number], own_tab, **streams)
-            bot.edit(talking.edit, [*said, number], whole, **streams)
+            chosen = [*here, ui.speakers, ui.message]
+            bot.example_select(talking.suggested, chosen, own_tab, **at_once).then(
+                talking.answer, answered, talk, **streams
+            )
+            bot.retry(talking.retry, [*here, ui.speakers, ui.how, number], talk, **streams)
+            # An edited reply with a note below it is two edits at once.
+            bot.edit(talking.edit, [*here, ui.speakers, number], whole, **at_once).then(
+                talking.answer, answered, talk, **streams
+            )
             bot.undo(talking.undo, [*here, ui.message], own_tab, **own)
             bot.like(talking.dislike, [*here, number], own_tab, **own)
         right = [*here, ui.wrong, ui.right]

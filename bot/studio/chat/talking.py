@@ -7,8 +7,8 @@ from html import escape
 
 import gradio as gr
 
-from bot.studio.chat.chats import Chat, checked
-from bot.studio.chat.desk import ChatDesk, Shown
+from bot.studio.chat.chats import Chat, Reply, checked
+from bot.studio.chat.desk import ChatDesk, Shown, Waits
 from bot.studio.chat.layout import Layout
 from bot.studio.chat.review import Review
 from bot.studio.chat.screen import Screen, Updates, message_box, nothing_new
@@ -40,12 +40,11 @@ class Talking:
         secret: str,
         shown: Shown,
         keys: list[str],
-        how: How,
         text: str,
         box: str,
         request: gr.Request,
-    ) -> Iterator[Updates]:
-        """Keep a message, then answer it; one that is refused goes back into the ``box``."""
+    ) -> Updates:
+        """Keep a message for :meth:`answer`; one that is refused goes back into the ``box``."""
         desk, back = self._desk, "\n".join(filter(None, [text, box]))
         try:
             text = checked(text)
@@ -59,24 +58,32 @@ class Talking:
                 chat = desk.chats.choose(secret, chat.id, keys)
         except RensheError as error:
             gr.Warning(fault_text(error))
-            yield {self._ui.message: back}
-            return
-        yield {self._ui.message: message_box(busy=True), **self._screen.list(secret, shown)}
-        yield from self._answer(secret, shown, chat, chat.rounds[-1].id, keys, how)
+            return {self._ui.message: back}
+        return self._waiting(secret, shown, chat, keys)
 
     def suggested(
         self,
         secret: str,
         shown: Shown,
         keys: list[str],
-        how: How,
         box: str,
         request: gr.Request,
         chosen: gr.SelectData,
-    ) -> Iterator[Updates]:
+    ) -> Updates:
         """Say one of the questions that are offered."""
-        text = str(chosen.value["text"])
-        yield from self.say(secret, shown, keys, how, text, box, request)
+        return self.say(secret, shown, keys, str(chosen.value["text"]), box, request)
+
+    def answer(self, secret: str, shown: Shown, how: How) -> Iterator[Updates]:
+        """Answer what was said or reworded last, if that still waits."""
+        yield nothing_new()  # Gradio clears the outputs of a stream that yields nothing
+        waits, shown.waits = shown.waits, None
+        if waits is None:
+            return
+        try:
+            chat = self._desk.chats.open(secret, waits.chat)
+        except RensheError:
+            return  # deleted meanwhile
+        yield from self._answer(secret, shown, chat, waits.round, waits.keys, how)
 
     def retry(
         self,
@@ -96,9 +103,8 @@ class Talking:
             chat.round(place.round)
         except RensheError as error:
             gr.Warning(fault_text(error))
-            yield self._screen.columns(shown, self._screen.chat(secret, shown, keys))
+            yield self._screen.texts(shown, self._screen.chat(secret, shown, keys))
             return
-        yield {self._ui.message: message_box(busy=True)}
         yield from self._answer(secret, shown, chat, place.round, [key], how.warmer())
 
     def edit(
@@ -106,35 +112,30 @@ class Talking:
         secret: str,
         shown: Shown,
         keys: list[str],
-        how: How,
         number: int,
         request: gr.Request,
         edited: gr.EditData,
-    ) -> Iterator[Updates]:
-        """Reword a message and have it answered; or put a reply right."""
+    ) -> Updates:
+        """Reword a message for :meth:`answer`; or put a reply right."""
         text, former = unplain(str(edited.value)), unplain(str(edited.previous_value))
         try:
             key, place = self._screen.place(shown, number, edited)
             if place.role == "note" or text.strip() == former.strip():
-                yield nothing_new()
-                return
+                return nothing_new()
             if place.role == "assistant":
                 chat = self._desk.chats.open(secret, shown.chat)
-                yield self._put_right(secret, shown, chat, place.round, key, text)
-                return
+                return self._put_right(secret, shown, chat, place.round, key, text)
             self._desk.visitors.ask(visitor(request))
             self._desk.talks.refuse_busy(shown.chat)
             keys = self._desk.checked(keys)
             chat = self._desk.chats.reword(secret, shown.chat, place.round, text)
         except RensheError as error:
             gr.Warning(fault_text(error))
-            yield self._screen.columns(shown, self._screen.chat(secret, shown, keys))
-            return
+            return self._screen.columns(shown, self._screen.chat(secret, shown, keys))
         if chat.id != shown.chat:
             gr.Info(say(zh="原来的对话还在列表里", en="the chat as it was is still in the list"))
             shown.chat = chat.id
-        yield {self._ui.message: message_box(busy=True), **self._screen.list(secret, shown)}
-        yield from self._answer(secret, shown, chat, chat.rounds[-1].id, keys, how)
+        return self._waiting(secret, shown, chat, keys)
 
     def undo(self, secret: str, shown: Shown, text: str) -> Updates:
         """Take the last message back, into the box in which it was written."""
@@ -195,17 +196,28 @@ class Talking:
         )
         return self._screen.columns(shown, chat) | self._review.refreshed()
 
+    def _waiting(self, secret: str, shown: Shown, chat: Chat, keys: Sequence[str]) -> Updates:
+        """Show a chat whose last message is to be answered."""
+        shown.waits = Waits(chat.id, chat.rounds[-1].id, tuple(keys))
+        return {
+            **self._screen.columns(shown, chat),
+            **self._screen.list(secret, shown),
+            self._ui.message: message_box(busy=True),
+        }
+
     def _answer(
         self, secret: str, shown: Shown, chat: Chat, at: str, keys: Sequence[str], how: How
     ) -> Iterator[Updates]:
-        """Show replies as they grow, as long as it is their chat that is shown."""
-        yield self._screen.columns(shown, chat, at, Look({}))
+        """Show replies as they grow, while it is their chat that is shown."""
+        box, start = self._ui.message, Look({key: Reply() for key in keys})
+        if shown.chat == chat.id:
+            yield {**self._screen.texts(shown, chat, at, start), box: message_box(busy=True)}
         try:
             for look in self._desk.talks.answer(secret, chat, at, keys, how):
                 if shown.chat == chat.id:
-                    yield self._screen.growing(shown, chat, at, look)
+                    yield self._screen.texts(shown, chat, at, look)
         except RensheError as error:
             gr.Warning(fault_text(error))
         if shown.chat == chat.id:
             now = self._screen.chat(secret, shown, [])
-            yield {self._ui.message: message_box(busy=False), **self._screen.columns(shown, now)}
+            yield {**self._screen.texts(shown, now), box: message_box(busy=False)}

@@ -258,6 +258,7 @@ def test_what_cannot_be_answered_is_told_and_nothing_is_lost(
     # The limit.
     chat.say("and again")
     chat.warned("take a short rest")
+    tab.wait_for_timeout(500)  # what comes after the refusal has come
     assert chat.box.input_value() == "and again"
     chat.box.fill("")
     chat.say(" ")
