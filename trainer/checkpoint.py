@@ -232,9 +232,17 @@ def _read(path: Path, parse: Callable[[bytes], Any], folder: Path) -> Any:
         fix = say(zh="给出 renshe train 的 --out 文件夹", en="give the --out of `renshe train`")
         raise CheckpointError(problem, path=folder, fix=fix, code="no-checkpoint") from None
     except (OSError, ValidationError) as error:
-        problem = say(zh=f"读不了：{error}", en=f"cannot be read: {error}")
+        why = str(error)
+        if isinstance(error, ValidationError):
+            why = "; ".join(_what_is_wrong(one) for one in error.errors())
+        problem = say(zh=f"读不了：{why}", en=f"cannot be read: {why}")
         fix = say(zh="重新训练，或换另一个检查点", en="train again, or use another checkpoint")
         raise CheckpointError(problem, path=path, fix=fix, code="checkpoint-damaged") from error
+
+
+def _what_is_wrong(error: Any) -> str:
+    place = ".".join(map(str, error["loc"]))
+    return f"{place}: {error['msg']}" if place else str(error["msg"])
 
 
 @contextmanager

@@ -66,6 +66,11 @@ def players(workshop: Workshop) -> list[tuple[str, str]]:
     ]
 
 
+def first_player(workshop: Workshop) -> str | None:
+    """Return the value of the youngest run, if there is one: what was just tuned."""
+    return next((_RUN + run for run in workshop.runs()), None)
+
+
 def connect(file: SettingsFile, seen: str, workshop: Workshop, who: str, wish: Wish) -> Opened:
     """Write a new ``renshe.yaml``, or add a connection to the one that is there.
 

@@ -17,6 +17,7 @@ from bot.studio.bots.connection import (
     Wish,
     choose,
     connect,
+    first_player,
     players,
     renew,
     secret_files,
@@ -81,6 +82,7 @@ def first_form(common: Common) -> None:
         elem_id="bots-who",
     )
     who.focus(partial(_players, common), outputs=who, **QUIET)
+    common.epoch.change(partial(_proposed, common), who, who, **QUIET)
     _connection(common, who, say(zh="写成 renshe.yaml", en="Write renshe.yaml"), "bots-first")
 
 
@@ -91,6 +93,12 @@ def add_form(common: Common) -> None:
 
 def _players(common: Common) -> Any:
     return gr.Dropdown(players(common.desk.workshop))
+
+
+def _proposed(common: Common, who: str | None) -> Any:
+    """Propose the youngest run to someone who has not chosen yet."""
+    workshop = common.desk.workshop
+    return gr.Dropdown(players(workshop), value=who or first_player(workshop))
 
 
 def _connection(common: Common, who: Any, button: str, name: str) -> None:

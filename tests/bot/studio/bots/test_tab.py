@@ -19,6 +19,7 @@ pytest.importorskip("playwright.sync_api")
 import gradio
 from playwright.sync_api import expect
 
+from bot.cli import main
 from bot.studio.bots import tab as bots_tab
 from bot.studio.bots.process import BotProcess
 from bot.studio.workshop import Workshop
@@ -84,10 +85,11 @@ def opened(tab: Any, address: str) -> None:
     tab.get_by_role("tab", name="Bots").click()
 
 
-def put_online(tab: Any) -> str:
-    """Fill in the first form; returns the token that was made."""
-    tab.locator("#bots-who input").click()
-    tab.get_by_role("option", name=re.compile("snow")).click()
+def put_online(tab: Any, who: str = "") -> str:
+    """Fill in the first form, with ``who`` if nobody is proposed; returns the token."""
+    if who:
+        tab.locator("#bots-who input").click()
+        tab.get_by_role("option", name=re.compile(who)).click()
     token = tab.locator("#bots-first-token input, #bots-first-token textarea")
     tab.locator("#bots-first").get_by_role("button", name="Make a token").click()
     expect(token).to_have_value(re.compile(r"^[0-9a-f]{32}$"))
@@ -102,7 +104,8 @@ def put_online(tab: Any) -> str:
 @pytest.mark.browser
 def test_from_nothing_to_a_bot_on_qq(studio_address: str, tab: Any, project: Workshop) -> None:
     opened(tab, studio_address)
-    token = put_online(tab)
+    assert tab.locator("#bots-who input").input_value() == "", "there is no run to propose"
+    token = put_online(tab, "snow")
     assert token not in tab.content(), "the token is shown no more"
     assert token not in (project.root / "renshe.yaml").read_text("utf-8")
 
@@ -127,6 +130,29 @@ def test_from_nothing_to_a_bot_on_qq(studio_address: str, tab: Any, project: Wor
     finally:
         peer.close()
     assert BotProcess(project).status().state == "off"
+
+
+@pytest.mark.browser
+def test_the_run_that_was_just_tuned_answers_on_qq(
+    studio_address: str, tab: Any, project: Workshop, tiny_base_folder: Path
+) -> None:
+    settings = ("--set", "max_steps=2", "--set", "pre_seq_len=4", "--set", "device=cpu")
+    base = ("--base", str(tiny_base_folder))
+    where = (str(project.persona_file("snow")), *base, "--out", str(project.run_folder("first")))
+    assert main(["train", *where, *settings]) == 0
+    opened(tab, studio_address)
+    expect(tab.locator("#bots-who input")).to_have_value("first")
+    token = put_online(tab)
+    tab.locator("#bots-start").click()
+    expect(tab.locator("#bots-card")).to_contain_text("Running", timeout=SLOW)
+    peer = Peer(str(tab.locator("#bots-links strong").inner_text()), token)
+    try:
+        peer.do(lambda: peer.qq.hear("who are you?", user=20002))
+        assert peer.do(lambda: peer.qq.until_said(1, 15))[0].text
+        tab.locator("#bots-stop").click()
+        expect(tab.locator("#bots-card")).to_contain_text("Not running", timeout=SLOW)
+    finally:
+        peer.close()
 
 
 def looked_after(tab: Any) -> None:
