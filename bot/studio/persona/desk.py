@@ -149,6 +149,25 @@ class Desk:
             write_whole(path, written)
         return Opened(ended(text), sha256(written), before.newline)
 
+    def delete(self, name: str, before: Opened) -> None:
+        """Delete a persona file; what it said is kept as the youngest version.
+
+        Raises:
+            ChangedError: the file is not what was opened.
+            RensheError: the disk refuses.
+        """
+        path = self._workshop.persona_file(name)
+        with self._locked(name):
+            found = self.digest(name)
+            if found and found != before.digest:
+                raise self._changed(name, path)
+            if found:
+                self.keep_version(name, path.read_bytes().decode("utf-8", "replace"))
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise disk_refusal(path, error) from None
+
     def versions(self, name: str) -> list[Version]:
         """Return the former contents of a persona file, the youngest first."""
         folder = self._versions(name)

@@ -91,6 +91,28 @@ class Editor:
         """Begin with a copy of a shipped persona."""
         return self.open(request, self.page.copy_example(stem))
 
+    def delete(self, request: gr.Request, sent: str) -> Updates:
+        """Delete the persona that is shown, and open another, or show how one begins."""
+        place = Place.received(sent)
+        if not place.id:
+            return {}
+        self.page.delete(place)
+        gr.Info(
+            say(
+                zh=f"删掉了。再建一个叫 {place.id} 的，“版本”里就能找回来",
+                en=f"Deleted. Make one called {place.id} again, and it is among its versions",
+            ),
+            duration=8,
+        )
+        parts = self.parts
+        gone = [parts.desk, parts.undo, parts.save]
+        return {
+            **self.screen.quiet(),
+            parts.place: Place().sent(),
+            **dict.fromkeys(gone, gr.update(visible=False)),
+            **self.arrive(request, "", None),
+        }
+
     def take_draft(self, request: gr.Request, owner: str, history: History, sent: str) -> Updates:
         """Go on with a draft."""
         sheet = self.page.take_draft(Place.received(sent), _token(request), owner or "")

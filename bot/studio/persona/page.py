@@ -151,6 +151,20 @@ class PersonaPage:
         self.drafts.drop(place.id, page)
         return replace(place, digest=opened.digest)
 
+    def delete(self, place: Place) -> None:
+        """Delete a persona, file and drafts; all of it is kept as versions.
+
+        Raises:
+            ChangedError: somebody else changed the file.
+            RensheError: see :meth:`Desk.delete`.
+        """
+        drafts = self.drafts.all(place.id)
+        for draft in reversed(drafts):  # the youngest version is what the file says
+            self.desk.keep_version(place.id, draft.text)
+        self.desk.delete(place.id, place.opened)
+        for draft in drafts:
+            self.drafts.drop(place.id, draft.page)
+
     def take_theirs(self, place: Place, page: str, mine: str) -> Sheet:
         """Open the file anew and keep ``mine`` as a version."""
         if mine.strip():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -36,6 +37,12 @@ def build_versions(parts: Parts, editor: Editor) -> None:
                 say(zh="回到这一版", en="Go back to it"), min_width=120, elem_id="persona-restore"
             )
         changes = drawn(elem_id="persona-version-diff")
+        delete = gr.Button(
+            say(zh="删除这个人设", en="Delete this persona"), size="sm", elem_id="persona-delete"
+        )
+        with gr.Row(visible=False) as sure:
+            really = gr.Button(say(zh="真的删除", en="Really delete"), variant="stop", size="sm")
+            spare = gr.Button(say(zh="留着", en="Keep it"), size="sm")
     shared: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 2}
 
     def listed(sent: str, code: str) -> Any:
@@ -59,6 +66,16 @@ def build_versions(parts: Parts, editor: Editor) -> None:
             return place, editor.page.desk.version(place.id, version) if version else text
 
         return editor.changed(request, change, *all)
+
+    def asking(asked: bool) -> Any:
+        return gr.update(visible=not asked), gr.update(visible=asked)
+
+    ask: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    delete.click(partial(asking, True), None, [delete, sure], **ask)
+    spare.click(partial(asking, False), None, [delete, sure], **ask)
+    really.click(told(editor.delete), [parts.place], editor.outputs, **shared).then(
+        partial(asking, False), None, [delete, sure], **ask
+    )
 
     script = guarded(3, LONGEST)
     seen = [parts.place, chosen, parts.code]

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.studio.persona.changes import add_fact, add_missing, add_talk, add_wording, drop_fact
+from bot.studio.persona.desk import ChangedError
 from bot.studio.persona.edit import sound
 from bot.studio.persona.fields import NAMES, Fields, changes, lines, shown
 from bot.studio.persona.page import PersonaPage, received, with_dialogues, with_fact, without
@@ -140,6 +141,22 @@ def test_taking_theirs_keeps_mine_as_a_version(page: PersonaPage) -> None:
     assert sheet.text == TEXT + "# theirs\n"
     kept = [page.desk.version("lin", one.id) for one in page.desk.versions("lin")]
     assert TEXT + "# mine\n" in kept
+
+
+def test_a_deleted_persona_is_found_among_its_versions(page: PersonaPage) -> None:
+    page.create("Lin", "en")
+    place = page.open("lin", "mine").place
+    page.keep_draft(page.open("lin", "other").place, "other", TEXT + "# a draft\n")
+    page.workshop.persona_file("lin").write_text(TEXT + "# elsewhere\n", "utf-8")
+    with pytest.raises(ChangedError, match="changed elsewhere"):
+        page.delete(place)
+    assert page.ids() == ["lin"] and page.drafts.all("lin"), "nothing was deleted"
+
+    page.delete(page.open("lin", "third").place)
+    assert page.ids() == []
+    page.create("Lin", "en")
+    kept = [page.desk.version("lin", one.id) for one in page.desk.versions("lin")]
+    assert kept[0] == TEXT + "# elsewhere\n" and TEXT + "# a draft\n" in kept
 
 
 def test_shipped_personas_can_be_copied(page: PersonaPage) -> None:

@@ -89,6 +89,13 @@ def test_from_nothing_to_a_saved_persona(studio_address: str, tab: Any, workshop
     expect(tab.locator("#persona-status")).to_contain_text("Not saved")
     assert yaml(tab) == new_persona("Lin", "en").strip()
 
+    # It is deleted, and with it what was not saved.
+    tab.locator("#persona-delete").click()
+    tab.get_by_role("button", name="Really delete").click()
+    expect(tab.locator("#persona-create")).to_be_visible()
+    expect(tab.locator("#persona-yaml")).to_be_hidden()
+    assert workshop.personas() == []
+
 
 def test_facts_and_dialogues_without_yaml(
     studio_address: str, tab: Any, workshop: Workshop
