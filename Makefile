@@ -17,8 +17,9 @@ demo: .venv/installed
 	$(BIN)/renshe eval $(RUN) --limit 16
 	$(BIN)/renshe studio --port $(PORT) $(BROWSER_FLAG)
 
+# Three workers on two cores: a good part of the tests waits, for a browser or a socket.
 test: lint .venv/chromium
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not gpu and not tuned and not long"
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not gpu and not tuned and not long"
 
 # What takes too long for every commit: the README's commands on the real base.
 test-long: .venv/installed-dev .venv/chromium
