@@ -278,7 +278,8 @@ class _Page:
             )
         finally:
             reply.grows = False
-        seen = {} if reply.forgotten else self._seen(rounds)
+        # Once more after it was cleared: a word that was on its way may have come later.
+        seen = self._seen([] if reply.forgotten else rounds)
         yield {**seen, self.message: _box(growing=False)}
 
     def _grow(self, rounds: list[Said], reply: _Reply) -> Iterator[Updates]:

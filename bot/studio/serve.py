@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 
 USER_VARIABLE, PASSWORD_VARIABLE = "RENSHE_USER", "RENSHE_PASSWORD"
 
-LARGEST_UPLOAD = "2mb"
-"""A persona is text; whoever sends more is refused before it is written anywhere."""
-
 
 @dataclass(frozen=True)
 class Door:
@@ -70,6 +67,8 @@ def serve(
     Raises:
         RensheError: the port is taken, or the host is no address of this machine.
     """
+    from bot.studio.no_uploads import NO_UPLOADS
+
     port = _free_port(place)
     with _no_proxy(place.host):
         _, address, _ = page.queue(max_size=64).launch(
@@ -83,7 +82,7 @@ def serve(
             prevent_thread_lock=True,
             theme=theme,
             css=css,
-            max_file_size=LARGEST_UPLOAD,
+            app_kwargs={"middleware": [NO_UPLOADS]},
             footer_links=[],
             enable_monitoring=False,
         )

@@ -17,6 +17,10 @@ from trainer.language import say
 LONGEST = 64
 """Characters in an id at most."""
 
+HEAD = 4096
+"""Characters of a persona within which its name is looked for."""
+
+_NAME = re.compile(r"^name:\s*[\"']?([^\"'#\n]+)", re.MULTILINE)
 _ID = re.compile(rf"\w[\w.-]{{0,{LONGEST - 1}}}")
 
 
@@ -75,6 +79,19 @@ class Workshop:
         # The folder itself may be a link, to a larger disk: whoever runs the studio made it.
         folder = self.root / path.relative_to(self.root).parts[0]
         return path.resolve().is_relative_to(folder.resolve())
+
+
+def name_of(path: Path) -> str:
+    """Return what a persona's file calls it, from its first lines; its id if they do not tell.
+
+    To read a persona whole takes a third of a second, and some can never be read.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            found = _NAME.search(file.read(HEAD))
+    except OSError:
+        return path.stem
+    return (found[1].strip() if found else "") or path.stem
 
 
 def is_id(name: str) -> bool:

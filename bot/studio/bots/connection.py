@@ -13,7 +13,7 @@ from bot.adapters.onebot_v11.config import OneBotConfig
 from bot.adapters.telegram.config import TelegramConfig
 from bot.config import BotConfig
 from bot.errors import BotConfigError
-from bot.studio.bots.secret_files import checked_secret, new_secret_file, replace_secret
+from bot.studio.bots.secret_files import FOLDER, checked_secret, new_secret_file, replace_secret
 from bot.studio.bots.settings import Opened, SettingsFile, changed_text, child
 from bot.studio.workshop import Workshop
 from trainer.errors import RensheError
@@ -145,9 +145,12 @@ def renew(file: SettingsFile, workshop: Workshop, label: str, secret: str) -> No
     path = secret_files(file.read()).get(label)
     if path is None:
         raise RensheError(say(zh="没有这个 token 文件了", en="there is no such token any more"))
-    if not path.resolve().is_relative_to(workshop.root.resolve()):
+    if not path.resolve().is_relative_to((workshop.root / FOLDER).resolve()):
         raise RensheError(
-            say(zh="它在项目文件夹外面，不在这里改", en="it is outside of the project folder"),
+            say(
+                zh=f"它不在项目的 {FOLDER}/ 里，不在这里改",
+                en=f"it is outside of the project's {FOLDER}/",
+            ),
             path=path,
             fix=say(zh="用编辑器改它，再 chmod 600", en="edit it, then chmod 600"),
             code="outside",

@@ -65,8 +65,8 @@ def refused(error: RensheError) -> str:
 # --- a connection -------------------------------------------------------------------------------
 
 
-def first_form(common: Common) -> None:
-    """Build the form with which someone puts a persona online for the first time."""
+def first_form(common: Common) -> gr.Dropdown:
+    """Build the form with which someone puts a persona online; returns who is to answer."""
     gr.Markdown(
         say(
             zh="### 让它上线\n\n三步：谁来回答，放到哪里，填 token。写成项目里的 `renshe.yaml`，"
@@ -82,8 +82,8 @@ def first_form(common: Common) -> None:
         elem_id="bots-who",
     )
     who.focus(partial(_players, common), outputs=who, **QUIET)
-    common.epoch.change(partial(_proposed, common), who, who, **QUIET)
     _connection(common, who, say(zh="写成 renshe.yaml", en="Write renshe.yaml"), "bots-first")
+    return who
 
 
 def add_form(common: Common) -> None:
@@ -95,7 +95,7 @@ def _players(common: Common) -> Any:
     return gr.Dropdown(players(common.desk.workshop))
 
 
-def _proposed(common: Common, who: str | None) -> Any:
+def proposed(common: Common, who: str | None) -> Any:
     """Propose the youngest run to someone who has not chosen yet."""
     workshop = common.desk.workshop
     return gr.Dropdown(players(workshop), value=who or first_player(workshop))

@@ -17,6 +17,7 @@ from bot.studio.bots.forms import (
     Common,
     add_form,
     first_form,
+    proposed,
     refused,
     renew_form,
     run_form,
@@ -71,14 +72,14 @@ def build_bots(tab: gr.Tab, desk: BotDesk) -> None:
     common = Common(desk, gr.State(""), gr.State(0), gr.HTML(elem_id="bots-notice"))
     problems = gr.HTML(elem_id="bots-problems")
     with gr.Column(visible=False, elem_id="bots-first") as first:
-        first_form(common)
+        who = first_form(common)
     with gr.Column(visible=False, elem_id="bots-desk") as inner:
         links, tiles, reveal, messages, sessions, troubles, howto = _desk(common)
     shown = Shown(
         *(card, problems, buttons, start, stop, restart, kill, reload, first, inner),
         *(links, tiles, messages, sessions, troubles, howto),
     )
-    _wire(tab, timer, common, shown, reveal)
+    _wire(tab, timer, common, shown, reveal, who)
 
 
 def _desk(common: Common) -> tuple[Any, ...]:
@@ -129,13 +130,23 @@ def _title(text: str) -> None:
     gr.HTML(f"<h3>{text}</h3>")
 
 
-def _wire(tab: gr.Tab, timer: gr.Timer, common: Common, shown: Shown, reveal: gr.Checkbox) -> None:
+def _wire(
+    tab: gr.Tab,
+    timer: gr.Timer,
+    common: Common,
+    shown: Shown,
+    reveal: gr.Checkbox,
+    who: gr.Dropdown,
+) -> None:
     desk, notice = common.desk, common.notice
     look = partial(_look, desk)
     outputs = shown.all()
     tab.select(lambda: gr.Timer(active=True), outputs=timer, **LIVE)
     tab.select(look, reveal, outputs, **LIVE)
     tab.select(partial(_first_seen, desk), common.seen, [common.seen, common.epoch], **LIVE)
+    tab.select(partial(proposed, common), who, who, **LIVE)
+    if isinstance(tab.parent, gr.Tabs):
+        tab.parent.select(partial(_look_away, str(tab.label)), None, timer, **LIVE)
     timer.tick(look, reveal, outputs, **LIVE)
     reveal.input(look, reveal, outputs, **LIVE)
     common.epoch.change(look, reveal, outputs, **LIVE)
@@ -148,6 +159,10 @@ def _wire(tab: gr.Tab, timer: gr.Timer, common: Common, shown: Shown, reveal: gr
     for button, action in actions:
         button.click(partial(_act, desk, action), reveal, [notice, *outputs], **LIVE)
     shown.restart.click(partial(_restart, desk), reveal, [notice, *outputs], **LIVE)
+
+
+def _look_away(label: str, event: gr.SelectData) -> Any:
+    return gr.Timer(active=event.value == label)
 
 
 def _done(action: Callable[[], None]) -> str:

@@ -152,15 +152,16 @@ class SettingsFile:
         return [fault for fault in faults if fault.code == "" or _mark(fault) not in known]
 
     def _outside(self, config: BotConfig) -> list[Fault]:
-        """Find paths that lead out of the project, and did not before."""
+        """Find paths that a page may not set: out of the project, or to code that is run."""
         root = self.path.parent.resolve()
-        known = set(paths_of(self._read_or_none()))
-        strange = [
-            path
-            for path in paths_of(config)
-            if path not in known and not path.resolve().is_relative_to(root)
-        ]
-        return [_leads_out(path) for path in strange]
+        former = self._read_or_none()
+        known = set(paths_of(former))
+        new = [path for path in paths_of(config) if path not in known]
+        faults = [_leads_out(path) for path in new if not path.resolve().is_relative_to(root)]
+        folder = config.plugins.folder
+        if folder is not None and (former is None or folder != former.plugins.folder):
+            faults.append(_is_run(folder))
+        return faults
 
     def _read_or_none(self) -> BotConfig | None:
         try:
@@ -266,6 +267,17 @@ def _too_long() -> RensheError:
         say(zh=f"超过了 {LONGEST} 个字", en=f"it is longer than {LONGEST} characters"),
         fix=say(zh="缩短它", en="shorten it"),
         code="too-long",
+    )
+
+
+def _is_run(folder: Path) -> Fault:
+    return Fault(
+        say(
+            zh=f"plugins.folder: {folder} 里的文件会被当程序运行，网页上不能换",
+            en=f"plugins.folder: what lies in {folder} is run, so no page may choose it",
+        ),
+        fix=say(zh="用编辑器改 renshe.yaml", en="edit renshe.yaml in an editor"),
+        code="outside",
     )
 
 

@@ -25,11 +25,13 @@ class Waits:
         chat: id of its chat.
         round: id of its round.
         keys: who is to answer.
+        stopped: nobody is to answer any more.
     """
 
     chat: str
     round: str
     keys: tuple[str, ...]
+    stopped: bool = False
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from bot.studio.chat.chats import Chat
+from bot.studio.chat.chats import Chat, Round
 from bot.studio.chat.desk import ChatDesk, Shown
 from bot.studio.chat.layout import Layout
 from bot.studio.chat.talks import Look
@@ -52,11 +52,19 @@ class Screen:
         index = event._data.get("index")
         one = shown.columns[number] if number < len(shown.columns) else None
         if one is None or not isinstance(index, int) or not 0 <= index < len(one.places):
-            raise RensheError(
-                say(zh="页面已经变了，再点一次", en="the page has changed: try again"),
-                code="changed",
-            )
+            raise _changed()
         return one.key, one.places[index]
+
+    def last(self, shown: Shown, chat: Chat) -> Round:
+        """Return the last round of a chat, if that is what the page shows.
+
+        Raises:
+            RensheError: another tab has said more by now, or taken it back.
+        """
+        seen = {place.round for column in shown.columns for place in column.places}
+        if not chat.rounds or chat.rounds[-1].id not in seen:
+            raise _changed()
+        return chat.rounds[-1]
 
     def chat(self, secret: str, shown: Shown, keys: Sequence[str]) -> Chat:
         """Return the chat that is shown; a new one with ``keys`` if it is none, or is gone."""
@@ -118,6 +126,12 @@ class Screen:
             placeholder=escape(persona.greeting or "") if persona and tuned else None,
             examples=[{"text": text} for text in asks],
         )
+
+
+def _changed() -> RensheError:
+    return RensheError(
+        say(zh="页面已经变了，再点一次", en="the page has changed: try again"), code="changed"
+    )
 
 
 def nothing_new() -> Updates:

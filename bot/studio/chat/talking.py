@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
 
 import gradio as gr
@@ -12,7 +13,7 @@ from bot.studio.chat.desk import ChatDesk, Shown, Waits
 from bot.studio.chat.layout import Layout
 from bot.studio.chat.review import Review
 from bot.studio.chat.screen import Screen, Updates, message_box, nothing_new
-from bot.studio.chat.talks import How, Look
+from bot.studio.chat.talks import How, Look, busy
 from bot.studio.chat.view import fault_text, unplain
 from bot.studio.visitors import visitor
 from trainer.errors import RensheError
@@ -50,7 +51,7 @@ class Talking:
             text = checked(text)
             desk.visitors.ask(visitor(request))
             keys = desk.checked(keys)
-            desk.talks.refuse_busy(shown.chat)
+            self._refuse_busy(shown)
             if not shown.chat:
                 shown.chat = desk.chats.begin(secret, keys).id
             chat = desk.chats.say(secret, shown.chat, text)
@@ -83,6 +84,9 @@ class Talking:
             chat = self._desk.chats.open(secret, waits.chat)
         except RensheError:
             return  # deleted meanwhile
+        if waits.stopped:
+            yield {self._ui.message: message_box(busy=False)}
+            return
         yield from self._answer(secret, shown, chat, waits.round, waits.keys, how)
 
     def retry(
@@ -126,7 +130,7 @@ class Talking:
                 chat = self._desk.chats.open(secret, shown.chat)
                 return self._put_right(secret, shown, chat, place.round, key, text)
             self._desk.visitors.ask(visitor(request))
-            self._desk.talks.refuse_busy(shown.chat)
+            self._refuse_busy(shown)
             keys = self._desk.checked(keys)
             chat = self._desk.chats.reword(secret, shown.chat, place.round, text)
         except RensheError as error:
@@ -140,8 +144,8 @@ class Talking:
     def undo(self, secret: str, shown: Shown, text: str) -> Updates:
         """Take the last message back, into the box in which it was written."""
         try:
-            self._desk.talks.refuse_busy(shown.chat)
-            last = self._desk.chats.open(secret, shown.chat).rounds[-1]
+            self._refuse_busy(shown)
+            last = self._screen.last(shown, self._desk.chats.open(secret, shown.chat))
             chat = self._desk.chats.undo(secret, shown.chat, last.id)
         except RensheError as error:
             gr.Warning(fault_text(error))
@@ -150,7 +154,9 @@ class Talking:
         return {self._ui.message: box, **self._screen.columns(shown, chat)}
 
     def stop(self, shown: Shown) -> None:
-        """End what grows in the chat that is shown."""
+        """End what grows in the chat that is shown, or is about to."""
+        if shown.waits and shown.waits.chat == shown.chat:
+            shown.waits = replace(shown.waits, stopped=True)
         self._desk.talks.stop(shown.chat)
 
     def dislike(self, secret: str, shown: Shown, number: int, liked: gr.LikeData) -> Updates:
@@ -187,6 +193,7 @@ class Talking:
     def _put_right(
         self, secret: str, shown: Shown, chat: Chat, at: str, key: str, right: str
     ) -> Updates:
+        self._desk.talks.refuse_busy(chat.id)  # what grows beside it would be kept over it
         chat = self._desk.put_right(secret, chat, at, key, right)
         gr.Info(
             say(
@@ -195,6 +202,16 @@ class Talking:
             )
         )
         return self._screen.columns(shown, chat) | self._review.refreshed()
+
+    def _refuse_busy(self, shown: Shown) -> None:
+        """Refuse while a reply grows in the chat that is shown, or is about to.
+
+        Raises:
+            RensheError: one does.
+        """
+        if shown.waits:
+            raise busy()
+        self._desk.talks.refuse_busy(shown.chat)
 
     def _waiting(self, secret: str, shown: Shown, chat: Chat, keys: Sequence[str]) -> Updates:
         """Show a chat whose last message is to be answered."""

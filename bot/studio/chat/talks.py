@@ -100,7 +100,7 @@ class Talks:
             RensheError: one does, in another tab perhaps.
         """
         if self.is_answering(chat):
-            raise _busy()
+            raise busy()
 
     def answer(
         self, secret: str, chat: Chat, at: str, keys: Sequence[str], how: How
@@ -144,7 +144,7 @@ class Talks:
     def _only(self, chat: str) -> Iterator[threading.Event]:
         stopped = threading.Event()
         if self._answering.setdefault(chat, stopped) is not stopped:
-            raise _busy()
+            raise busy()
         try:
             yield stopped
         finally:
@@ -263,7 +263,8 @@ def _in_a_thread(load: Callable[[], Voice]) -> Future[Voice]:
     return future
 
 
-def _busy() -> RensheError:
+def busy() -> RensheError:
+    """Return the error of a message that comes while a reply grows."""
     return RensheError(
         say(zh="它还在回答上一句", en="it is still answering the last message"),
         fix=say(zh="等它说完，或先停下", en="wait for it, or stop it first"),

@@ -282,7 +282,7 @@ def _yaml(sample: str) -> YAML:
 
 def _offset(sample: str) -> int:
     """Return how far the dashes of a list stand right of the key they are under."""
-    found = re.search(r"^( *)[\w-]+:[ \t]*(?:#.*)?\n(?:\s*(?:#.*)?\n)*( *)- ", sample, re.M)
+    found = re.search(r"^( *)[\w-]+:[ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*( *)- ", sample, re.M)
     return max(0, len(found.group(2)) - len(found.group(1))) if found else 2
 
 

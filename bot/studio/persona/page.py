@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -15,7 +14,7 @@ from bot.studio.persona.edit import Change, edited, sound
 from bot.studio.persona.fields import Fields, changes, new_fact, talk_value
 from bot.studio.persona.pasted import Line
 from bot.studio.persona.place import Place
-from bot.studio.workshop import Workshop
+from bot.studio.workshop import Workshop, is_id, name_of
 from trainer.errors import RensheError
 from trainer.language import Language, say
 from trainer.templates import file_stem, new_persona
@@ -90,7 +89,9 @@ class PersonaPage:
         Raises:
             RensheError: the name cannot be used or is taken, or the disk refuses.
         """
-        stem = file_stem(name)[:64]
+        # A name under which there are versions is one that was deleted, and comes back.
+        is_back = is_id(name) and bool(self.desk.versions(name))
+        stem = name if is_back else file_stem(name)[:64]
         self.desk.create(stem, new_persona(name, language))
         return stem
 
@@ -245,16 +246,13 @@ def examples() -> list[Path]:
     return sorted(folder.glob("*.yaml")) if folder.is_dir() else []
 
 
-def example_names() -> dict[str, str]:
-    """Return the shipped personas: their ids and names.
-
-    Of each file only the line of its name is read: a whole persona takes a third of a second,
-    and nobody sees the page before its buttons have their names.
-    """
-    return {path.stem: _NAME.findall(path.read_text(encoding="utf-8"))[0] for path in examples()}
-
-
-_NAME = re.compile(r"(?m)^name: (.+)$")
+def example_names(workshop: Workshop) -> dict[str, str]:
+    """Return the shipped personas, ids and names; none where they are the workshop's own."""
+    return {
+        path.stem: name_of(path)
+        for path in examples()
+        if path.parent.resolve() != (workshop.root / "personas").resolve()
+    }
 
 
 def at(time: datetime) -> str:

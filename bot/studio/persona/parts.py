@@ -11,6 +11,7 @@ from bot.studio.persona.form import Form, build_form, drawn
 from bot.studio.persona.page import example_names
 from bot.studio.persona.place import History, Place
 from bot.studio.persona.style import CHOICE_JS, EARS_JS, FAULTS_JS
+from bot.studio.workshop import Workshop
 from trainer.language import say, spoken
 
 
@@ -75,7 +76,7 @@ class Parts:
         return [self.place, self.side, self.history, self.code, *self.form.inputs]
 
 
-def build_parts() -> Parts:
+def build_parts(workshop: Workshop) -> Parts:
     """Build the tab's components."""
     made: dict[str, Any] = {
         "place": gr.Textbox(Place().sent(), visible="hidden", elem_id="persona-place"),
@@ -85,7 +86,7 @@ def build_parts() -> Parts:
         "history": gr.State(History()),
     }
     _bar(made)
-    _welcome(made)
+    _welcome(made, workshop)
     with gr.Column(visible=False) as desk:
         made["desk"] = desk
         made["status"] = drawn(elem_id="persona-status")
@@ -119,7 +120,7 @@ def _bar(made: dict[str, Any]) -> None:
         )
 
 
-def _welcome(made: dict[str, Any]) -> None:
+def _welcome(made: dict[str, Any], workshop: Workshop) -> None:
     with gr.Column(visible=False, elem_id="persona-welcome") as made["welcome"]:
         drawn(
             f"<h2>{say(zh='写一个人设', en='Write a persona')}</h2><p>"
@@ -148,11 +149,11 @@ def _welcome(made: dict[str, Any]) -> None:
         made["create"] = gr.Button(
             say(zh="从模板开始", en="Begin"), variant="primary", elem_id="persona-create"
         )
-        made["samples"] = _samples()
+        made["samples"] = _samples(workshop)
 
 
-def _samples() -> dict[str, gr.Button]:
-    names = example_names()
+def _samples(workshop: Workshop) -> dict[str, gr.Button]:
+    names = example_names(workshop)
     if not names:
         return {}
     drawn(

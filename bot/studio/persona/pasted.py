@@ -23,18 +23,22 @@ NAME_LENGTH = 32
 _USER = ("user", "human", "me", "you", "我", "对方", "用户", "问", "q", "客人", "旅人")
 _BOT = ("bot", "assistant", "ai", "model", "char", "她", "他", "它", "答", "a", "角色", "助手")
 
+# Runs of white space are matched possessively (``*+``): else a line of a hundred blanks would
+# be divided among them in every way, for minutes.
 _TIME = (
     r"(?:\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?|\d{1,2}[-/.月]\d{1,2}日?(?:[-/.]\d{2,4})?)?"
-    r"[\sT,，]*(?:上午|下午|凌晨|早上|晚上|中午)?\s*\d{1,2}:\d{2}(?::\d{2})?(?:\s*[AaPp][Mm])?"
+    r"[\sT,，]*+(?:上午|下午|凌晨|早上|晚上|中午)?\s*+\d{1,2}:\d{2}(?::\d{2})?(?:\s*+[AaPp][Mm])?"
 )
 # Telegram: [12.03.24 21:05] Name: text; WhatsApp: 12/03/2024, 21:05 - Name: text
-_STAMPED = re.compile(rf"^[\[(【]?\s*{_TIME}\s*[\])】]?\s*[-–—]?\s*(?P<rest>\S.*)?$")
+_STAMPED = re.compile(rf"^[\[(【]?\s*+{_TIME}\s*+[\])】]?\s*+[-–—]?\s*+(?P<rest>\S.*)?$")
 # QQ: "Name 2024/3/12 21:05:33" or "Name(12345678) 21:05:33", the text on the next lines
 _HEADED = re.compile(
-    rf"^(?P<name>\S.{{0,{NAME_LENGTH - 1}}}?)\s*(?:[(<（][^()<>（）]{{1,64}}[)>）])?"
-    rf"[\s,，]+[\[(（【]?{_TIME}[\])）】]?\s*[:：]?\s*$"
+    rf"^(?P<name>\S.{{0,{NAME_LENGTH - 1}}}?)(?:\s*+[(<（][^()<>（）]{{1,64}}[)>）])?"
+    rf"[\s,，]++[\[(（【]?{_TIME}[\])）】]?\s*+[:：]?\s*+$"
 )
-_NAMED = re.compile(rf"^(?P<name>[^\s:：][^:：\n]{{0,{NAME_LENGTH - 1}}}?)\s*[:：]\s*(?P<said>.*)$")
+_NAMED = re.compile(
+    rf"^(?P<name>[^\s:：][^:：\n]{{0,{NAME_LENGTH - 1}}}?)\s*+[:：]\s*(?P<said>.*)$"
+)
 _BULLET = re.compile(r"^(?:[-*•>]+\s+|\*\*(?=[^*]+[:：]?\*\*))")
 _BOLD = re.compile(r"^\*\*(?P<name>[^*:：]{1,32})\s*[:：]?\s*\*\*\s*[:：]?\s*(?P<said>.*)$")
 

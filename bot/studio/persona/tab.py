@@ -29,7 +29,7 @@ def title() -> str:
 
 def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
     """Build the tab."""
-    parts = build_parts()
+    parts = build_parts(workshop)
     outputs = _outputs(parts)
     editor = Editor(PersonaPage(workshop), parts, outputs)
     listen = _Listening(parts, outputs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +12,10 @@ from bot.studio.jobs import Jobs
 from bot.studio.train.cost import Cost, Reckoner
 from bot.studio.train.order import Order, field_name, installed, prepare, proposed_name, start
 from bot.studio.train.panels import cost_panel, faults_panel
-from bot.studio.workshop import Workshop
+from bot.studio.workshop import Workshop, name_of
 from trainer.bases import EMBEDDED
 from trainer.errors import Fault, RensheError
 from trainer.language import say
-
-HEAD = 4096
-"""Characters at the beginning of a persona's file in which its name is looked for."""
 
 
 @dataclass(frozen=True)
@@ -153,13 +149,8 @@ def named(
 
 
 def _called(workshop: Workshop, persona: str) -> str:
-    try:
-        with workshop.persona_file(persona).open(encoding="utf-8", errors="replace") as file:
-            found = re.search(r"^name:\s*[\"']?([^\"'#\n]+)", file.read(HEAD), re.MULTILINE)
-    except OSError:
-        return persona
-    name = found[1].strip() if found else ""
-    return f"{name}（{persona}）" if name and name != persona else persona
+    name = name_of(workshop.persona_file(persona))
+    return f"{name}（{persona}）" if name != persona else persona
 
 
 def _first_a_persona(workshop: Workshop) -> str:

@@ -1,5 +1,6 @@
 """From a filled-in form to a bot's settings, without a page."""
 
+import re
 import shutil
 import stat
 from dataclasses import replace
@@ -139,6 +140,31 @@ def test_a_token_is_replaced_and_its_permissions_mended(
     )
     with pytest.raises(RensheError, match="outside of the project"):
         renew(file, project, label, "x")
+
+
+def test_only_files_among_the_secrets_are_written_as_tokens(
+    project: Workshop, file: SettingsFile
+) -> None:
+    """Whoever may replace a token could else write any file of the project, code included."""
+    connect(file, "", project, "echo:snow", QQ)
+    persona = project.persona_file("snow")
+    former = persona.read_text("utf-8")
+    text = re.sub(r"token_file: .*", "token_file: personas/snow.yaml", file.open().text)
+    file.save(text, file.open().digest)
+    (label,) = secret_files(file.read())
+    with pytest.raises(RensheError, match="outside of the project's secrets/"):
+        renew(file, project, label, "import os")
+    assert persona.read_text("utf-8") == former
+
+
+def test_no_page_chooses_the_folder_of_plugins(project: Workshop, file: SettingsFile) -> None:
+    """What lies in it is run."""
+    opened = connect(file, "", project, "echo:snow", QQ)
+    with pytest.raises(RensheError, match="so no page may choose it"):
+        file.save(opened.text + "plugins: {folder: secrets}\n", opened.digest)
+    by_hand = opened.text + "plugins: {folder: mods}\n"
+    file.path.write_text(by_hand, "utf-8")
+    file.save(by_hand + "# a comment\n", file.open().digest)
 
 
 def test_another_run_answers_under_the_same_name(project: Workshop, file: SettingsFile) -> None:

@@ -171,3 +171,9 @@ def _plain(value: object) -> object:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return value
+
+
+def test_blank_lines_after_a_colon_are_no_work() -> None:
+    """Each once doubled the time that an edit took."""
+    text = "name: Lin\nsummary: |\n  Likes:\n" + "\n" * 200 + "  Tea.\n"
+    assert "Lina" in edited(text, [Change(("name",), "Lina")])

@@ -77,3 +77,9 @@ def test_a_megabyte_is_read_at_once() -> None:
     for text in ("A: " + "x" * 1_000_000, "A: hello\nB: world\n" * 55_000, "2024 " * 200_000):
         as_dialogues(read_pasted(text), "B")
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("line", ["a{}b", "[{}b", "a{}12:30 x", "a ({})", "**a{}b", "a{}:b"])
+def test_a_line_of_blanks_is_read_as_fast_as_another(line: str) -> None:
+    """Else one paste would stop the studio for everyone: ten thousand blanks took days."""
+    read_pasted(line.format(" " * 10_000))
