@@ -38,10 +38,11 @@ def studio_page(workshop: Workshop, jobs: Jobs) -> gr.Blocks:
     page = gr.Blocks(title=name, analytics_enabled=False)
     with page:
         gr.HTML(_header(), elem_id="studio-header")
+        led = gr.State({})  # by tab: the persona or run with which another tab led there
         with gr.Tabs(elem_id="studio-tabs"):
             for name, module in TABS.items():
                 with gr.Tab(module.title(), id=name, elem_id=f"tab-{name}") as tab:
-                    module.build(page, tab, workshop, jobs)
+                    module.build(page, tab, workshop, jobs, led)
     return page
 
 

@@ -19,7 +19,7 @@ def title() -> str:
     return say(zh="机器人", en="Bots")
 
 
-def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
+def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs, led: gr.State) -> None:
     """Build the tab; without the libraries of a bot, it says how to get them."""
     try:
         require_extra()

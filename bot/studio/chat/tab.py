@@ -11,6 +11,7 @@ from bot.studio.chat.desk import ChatDesk, Shown
 from bot.studio.chat.layout import CSS, Layout
 from bot.studio.chat.review import Review
 from bot.studio.chat.screen import Screen, Updates, nothing_new
+from bot.studio.chat.speakers import Speaker
 from bot.studio.chat.talking import Talking
 from bot.studio.chat.talks import How
 from bot.studio.chat.view import fault_text
@@ -30,11 +31,11 @@ def title() -> str:
     return say(zh="对话", en="Chat")
 
 
-def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
+def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs, led: gr.State) -> None:
     """Build the tab."""
     desk = ChatDesk(workshop)
     layout = Layout(tab)
-    _Handlers(desk, layout, Review(desk)).wire(page, tab)
+    _Handlers(desk, layout, Review(desk)).wire(page, tab, led)
 
 
 class _Handlers:
@@ -47,7 +48,7 @@ class _Handlers:
         self._screen = Screen(desk, layout)
         self._talking = Talking(desk, layout, self._screen, review)
 
-    def wire(self, page: gr.Blocks, tab: gr.Tab) -> None:
+    def wire(self, page: gr.Blocks, tab: gr.Tab, led: gr.State) -> None:
         """Bind the handlers; those that stream share a limit."""
         ui, talking = self._ui, self._talking
         own: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -62,7 +63,8 @@ class _Handlers:
         changes = [setting.change for setting in settings]
         gr.on(changes, How, settings, ui.how, queue=False, **own)
         page.load(self.enter, [ui.secret], whole, **own)
-        tab.select(self.refresh, [*here, ui.speakers, self._review.which], whole, **own)
+        come = [*here, ui.speakers, self._review.which, led]
+        tab.select(self.refresh, come, whole, **own)
         send = "(text) => [text, '']"
         ui.message.submit(
             None, [ui.message], [ui.sent, ui.message], js=send, trigger_mode="multiple"
@@ -103,11 +105,19 @@ class _Handlers:
         return updates | self._screen.whole(own, shown, []) | self._review.refreshed()
 
     def refresh(
-        self, secret: object, shown: Shown, keys: list[str], example: str | None
+        self,
+        secret: object,
+        shown: Shown,
+        keys: list[str],
+        example: str | None,
+        led: dict[str, str],
     ) -> Updates:
-        """Show what other tabs have made meanwhile: runs, and examples."""
+        """Show what other tabs have made meanwhile, and begin with the run they led here with."""
         if not isinstance(secret, str) or not shown.entered:
             return nothing_new()
+        run = led.pop("chat", "")
+        if run in self._desk.workshop.runs():
+            shown.chat, keys = "", [Speaker("tuned", run).key]
         return self._screen.whole(secret, shown, keys) | self._review.refreshed(example, kept=True)
 
     def new(self, secret: str, shown: Shown, keys: list[str]) -> Updates:

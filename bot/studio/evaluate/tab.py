@@ -61,12 +61,12 @@ def title() -> str:
     return say(zh="评测", en="Evaluate")
 
 
-def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
+def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs, led: gr.State) -> None:
     """Build the tab."""
     archive = Archive(workshop)
     view = _Tab(Desk(archive), Controls(archive, jobs), workshop)
     view.place()
-    view.bind(tab)
+    view.bind(tab, led)
 
 
 class _Tab:
@@ -141,12 +141,12 @@ class _Tab:
                 elem_id="evaluate-export",
             )
 
-    def bind(self, tab: gr.Tab) -> None:
+    def bind(self, tab: gr.Tab, led: gr.State) -> None:
         """Bind what happens to what is done."""
         every = [*self._shown, *self._states, self.run, self.other, self.compared, self.talk]
         choice = [self.run, self.how, self.only_bad]
         everything = [*choice, self.other, self.stamp]
-        self._on(tab.select, self._opened, everything, every)
+        self._on(tab.select, self._opened, [*everything, led], every)
         # After what it reports is on the page: making it takes longer than showing it.
         self._on(self.stamp.change, self._exported, [self.run], [self.export], hidden=True)
         self._on(self.run.input, self._chosen, choice, every)
@@ -185,10 +185,17 @@ class _Tab:
     # --- what is done ----------------------------------------------------------------------
 
     def _opened(
-        self, run: str | None, how: Thoroughness, only_bad: bool, other: str | None, stamp: str
+        self,
+        run: str | None,
+        how: Thoroughness,
+        only_bad: bool,
+        other: str | None,
+        stamp: str,
+        led: dict[str, str],
     ) -> Updates:
         """Look again at which runs there are; that one is gone is told."""
         runs = self._workshop.runs()
+        run = led.pop("evaluate", run)
         if run not in runs:
             if run:
                 gr.Warning(say(zh=f"{run} 不在了", en=f"{run} is gone"))

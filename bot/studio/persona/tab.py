@@ -14,6 +14,7 @@ from bot.studio.persona.events import Editor, told
 from bot.studio.persona.importing import build_import
 from bot.studio.persona.page import PersonaPage
 from bot.studio.persona.parts import Parts, build_parts
+from bot.studio.persona.place import Place
 from bot.studio.persona.preview import build_preview
 from bot.studio.persona.style import CSS as CSS
 from bot.studio.persona.style import TO_TRAIN_JS, guarded
@@ -27,7 +28,7 @@ def title() -> str:
     return say(zh="人设", en="Persona")
 
 
-def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
+def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs, led: gr.State) -> None:
     """Build the tab."""
     parts = build_parts(workshop)
     outputs = _outputs(parts)
@@ -40,7 +41,7 @@ def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
     _coming(tab, parts, editor, listen)
     _typing(parts, editor, listen)
     _editing(parts, editor, listen)
-    _saving(parts, editor, listen)
+    _saving(parts, editor, listen, led)
 
 
 class _Listening:
@@ -121,11 +122,18 @@ def _editing(parts: Parts, editor: Editor, listen: _Listening) -> None:
     listen.on(parts.missing_tab.select, told(editor.missing), [parts.code])
 
 
-def _saving(parts: Parts, editor: Editor, listen: _Listening) -> None:
+def _saving(parts: Parts, editor: Editor, listen: _Listening, led: gr.State) -> None:
     listen.edits(parts.save.click, told(editor.save), show_progress="minimal")
     listen.edits(parts.take_theirs.click, told(editor.take_theirs))
     listen.on(parts.keep_mine.click, told(editor.keep_mine), [parts.conflict, *parts.inputs])
-    parts.to_train.click(None, None, None, js=TO_TRAIN_JS, api_visibility="private")
+    to_train: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    parts.to_train.click(_lead, [parts.place, led], None, **to_train).then(
+        None, js=TO_TRAIN_JS, api_visibility="private"
+    )
+
+
+def _lead(place: str, led: dict[str, str]) -> None:
+    led["train"] = Place.received(place).id
 
 
 def _outputs(parts: Parts) -> list[Any]:

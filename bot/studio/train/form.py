@@ -48,6 +48,7 @@ def build_form() -> Form:
         [],
         label=say(zh="人设", en="Persona"),
         info=say(zh="训练用的是已经保存的人设", en="As it is saved in the tab Persona."),
+        elem_id="train-persona",
     )
     run = gr.Textbox(
         label=say(zh="训练的名字", en="Name of the run"),

@@ -44,27 +44,37 @@ def title() -> str:
     return say(zh="训练", en="Train")
 
 
-def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs) -> None:
+def build(page: gr.Blocks, tab: gr.Tab, workshop: Workshop, jobs: Jobs, led: gr.State) -> None:
     """Build the tab."""
     with gr.Row(equal_height=False, elem_id="train-sides"):
         with gr.Column(scale=4, min_width=320):
             form = build_form()
         with gr.Column(scale=6, min_width=320):
             board = Board(workshop, jobs)
-    _wire_visits(tab, form, board, workshop, jobs)
+    _wire_visits(tab, form, board, workshop, jobs, led)
     wire_cost(form, tab, workshop)
     _wire_start(form, board, workshop, jobs)
     _wire_acts(board, workshop, jobs)
-    _wire_ways(tab, board)
+    _wire_ways(tab, board, led)
 
 
-def _wire_visits(tab: gr.Tab, form: Form, board: Board, workshop: Workshop, jobs: Jobs) -> None:
+def _wire_visits(
+    tab: gr.Tab, form: Form, board: Board, workshop: Workshop, jobs: Jobs, led: gr.State
+) -> None:
     """Draw when somebody comes, and again and again while somebody looks."""
     timer = gr.Timer(TICK, active=False)
 
-    def arrive(persona: str | None, run: str, last: str, shown: str | None, seen: Seen) -> Any:
+    def arrive(
+        led: dict[str, str],
+        persona: str | None,
+        run: str,
+        last: str,
+        shown: str | None,
+        seen: Seen,
+    ) -> Any:
         choices = persona_choices(workshop)
         ids = [name for _, name in choices]
+        persona = led.pop("train", persona)
         chosen = persona if persona in ids else next(iter(ids), None)
         name, proposed = named(workshop, jobs, chosen, run, last)
         who = gr.update(choices=choices, value=chosen)
@@ -74,7 +84,7 @@ def _wire_visits(tab: gr.Tab, form: Form, board: Board, workshop: Workshop, jobs
         return gr.Timer(active=event.value == title())
 
     who = [form.persona, form.run, form.proposed]
-    tab.select(arrive, [*who, *board.inputs], [*who, timer, *board.outputs], **_AT_ONCE)
+    tab.select(arrive, [led, *who, *board.inputs], [*who, timer, *board.outputs], **_AT_ONCE)
     _tabs(tab).select(look_away, None, timer, **_AT_ONCE)
     timer.tick(board.drawn, board.inputs, board.outputs, **_AT_ONCE)
     board.run.input(board.drawn, board.inputs, board.outputs, **_AT_ONCE)
@@ -123,11 +133,16 @@ def _wire_acts(board: Board, workshop: Workshop, jobs: Jobs) -> None:
     board.queue.remove(take_out, board.inputs, outputs, **_AT_ONCE)
 
 
-def _wire_ways(tab: gr.Tab, board: Board) -> None:
-    """Lead to what comes after a training."""
+def _wire_ways(tab: gr.Tab, board: Board, led: gr.State) -> None:
+    """Lead to what comes after a training, with the run that is shown."""
+
+    def lead(name: str, run: str | None, led: dict[str, str]) -> Any:
+        if run:
+            led[name] = run
+        return gr.Tabs(selected=name)
+
     for button, name in ((board.chat, "chat"), (board.evaluate, "evaluate")):
-        way = partial(gr.Tabs, selected=name)
-        button.click(way, None, _tabs(tab), **_AT_ONCE)
+        button.click(partial(lead, name), [board.run, led], _tabs(tab), **_AT_ONCE)
 
 
 def _tabs(tab: gr.Tab) -> gr.Tabs:

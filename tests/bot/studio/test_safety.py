@@ -301,7 +301,7 @@ def test_without_a_login_nothing_of_the_project_is_told(locked: Site) -> None:
         assert locked.ask(path)[0] == 401, path
     body = {"data": [], "fn_index": 0, "session_hash": "x"}
     for path in ("/gradio_api/queue/join", "/gradio_api/run/chat", "/gradio_api/call/chat",
-                 "/gradio_api/upload", "/gradio_api/component_server"):  # fmt: skip
+                 "/gradio_api/component_server"):  # fmt: skip
         assert locked.ask(path, "POST", body)[0] == 401, path
     cached = f"/gradio_api/file={os.environ['GRADIO_TEMP_DIR']}/x/dory-retention.html"
     assert locked.ask(cached)[0] == 401

@@ -234,7 +234,7 @@ def test_without_the_bots_libraries_it_says_how_to_get_them(
 ) -> None:
     monkeypatch.setattr("bot.commands.extra.find_spec", lambda name: None)
     with gradio.Blocks(analytics_enabled=False) as page, gradio.Tab("Bots") as tab:
-        bots_tab.build(page, tab, workshop, None)  # type: ignore[arg-type]
+        bots_tab.build(page, tab, workshop, None, gradio.State({}))  # type: ignore[arg-type]
     texts = [block.value for block in page.blocks.values() if isinstance(block, gradio.Markdown)]
     assert len(texts) == 1 and "aiohttp" in texts[0] and "pip install 'renshe[bot]'" in texts[0]
     assert bots_tab.title() == say(zh="机器人", en="Bots")

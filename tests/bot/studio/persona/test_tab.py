@@ -139,6 +139,12 @@ def test_facts_and_dialogues_without_yaml(
     assert re.search(r"- id: birthday\n    ask:\n(      - .+\n){4}    answer:\n", saved)
     assert "- user: And now?\n    - bot: Now too, you know.\n" in saved
 
+    # Train begins with this persona, not with the first.
+    workshop.persona_file("anna").write_text(new_persona("Anna", "en"), "utf-8")
+    tab.locator("#persona-next button").click()
+    expect(tab.get_by_role("tab", name="Train", selected=True)).to_be_visible()
+    expect(tab.locator("#train-persona input")).to_have_value("Lin（lin）")
+
 
 def test_two_tabs_and_a_closed_one(studio_address: str, tab: Any, workshop: Workshop) -> None:
     file = workshop.persona_file("lin")

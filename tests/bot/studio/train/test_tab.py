@@ -18,6 +18,7 @@ from bot.studio.train.form import costs
 from bot.studio.train.order import Order
 from bot.studio.workshop import Workshop
 from tests.bot.studio import small_base
+from tests.bot.studio.scripted import pretend
 from trainer.checkpoint import read_index
 from trainer.probe_file import read_probes
 
@@ -74,6 +75,16 @@ class Tab:
     def shows(self, part: str, text: str | re.Pattern[str]) -> None:
         self.page.locator(f"#train-{part}").filter(has_text=text).wait_for()
 
+    def choose(self, run: str) -> None:
+        """Come back to the tab, which shows the youngest training, and look at another."""
+        from playwright.sync_api import expect
+
+        self.page.get_by_role("tab", name="Train").click()
+        expect(self.page.locator("#train-shown input")).to_have_value("younger")
+        self.page.locator("#train-shown input").click()
+        self.page.get_by_role("option", name=run, exact=True).click()
+        self.shows("now", run)
+
     def shot(self, name: str) -> None:
         if folder := os.environ.get("RENSHE_SHOTS"):
             self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
@@ -116,6 +127,8 @@ def test_a_cost_that_cannot_be_reckoned_says_so(
 def test_a_training_is_watched_stopped_resumed_and_outlives_the_page(
     pretended: tuple[str, Jobs], train: Tab, workshop: Workshop
 ) -> None:
+    from playwright.sync_api import expect
+
     address, jobs = pretended
     steps = workshop.root / "steps"
     train.come(address)
@@ -141,10 +154,20 @@ def test_a_training_is_watched_stopped_resumed_and_outlives_the_page(
     train.shows("now", "done")
     train.shows("now", "Next: talk to it in Chat")
     train.shot("train")
-    train.press("Go to Evaluate")
-    selected = train.page.get_by_role("tab", name="Evaluate")
-    selected.and_(train.page.locator("[aria-selected=true]")).wait_for()
     assert read_index(workshop.run_folder("good-1")).finished
+    # Both ways lead to the run that is shown, not to the youngest.
+    pretend(workshop, "younger")
+    train.page.get_by_role("tab", name="Evaluate").click()
+    expect(train.page.locator("#evaluate-run input")).to_have_value("younger")
+    train.choose("good-1")
+    train.press("Go to Evaluate")
+    expect(train.page.get_by_role("tab", name="Evaluate", selected=True)).to_be_visible()
+    expect(train.page.locator("#evaluate-run input")).to_have_value("good-1")
+    train.choose("good-1")
+    train.press("Go to Chat")
+    expect(train.page.get_by_role("tab", name="Chat", selected=True)).to_be_visible()
+    expect(train.page.locator("#chat-speakers")).to_contain_text("good-1")
+    expect(train.page.locator("#chat-speakers")).not_to_contain_text("younger")
 
 
 @pytest.mark.browser
