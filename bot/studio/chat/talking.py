@@ -81,13 +81,13 @@ class Talking:
         if waits is None:
             return
         try:
-            chat = self._desk.chats.open(secret, waits.chat)
-        except RensheError:
-            return  # deleted meanwhile
-        if waits.stopped:
+            chat = None if waits.stopped else self._desk.chats.open(secret, waits.chat)
+        except RensheError:  # deleted meanwhile
+            chat = None
+        if chat is None:
             yield {self._ui.message: message_box(busy=False)}
-            return
-        yield from self._answer(secret, shown, chat, waits.round, waits.keys, how)
+        else:
+            yield from self._answer(secret, shown, chat, waits.round, waits.keys, how)
 
     def retry(
         self,
