@@ -18,7 +18,29 @@ from bot.errors import StoreError
 from bot.store import count_rows
 from trainer.language import say
 
-_OF_A_USER = ("inbox", "turns", "outbox")
+_PRIVATE = """
+    SELECT key FROM chats WHERE kind = 'private' AND key IN (
+        SELECT session FROM inbox WHERE user = :user
+        UNION SELECT session FROM turns WHERE user = :user)
+"""
+"""The chats that a person alone has with the bot."""
+
+_OF_A_USER = {
+    "plugin_storage": f"""
+        key = :user OR key IN ({_PRIVATE})
+        OR key IN (SELECT session || ' ' || round FROM turns WHERE user = :user)
+    """,
+    "outbox": f"user = :user OR session IN ({_PRIVATE})",
+    "chats": f"key IN ({_PRIVATE})",
+    "turns": "user = :user",
+    "inbox": "user = :user",
+}
+"""Which rows are about a person; the last two are what the others are found by.
+
+What plugins keep is found by its key: the person, the private chat, or a session and the
+round in it, as a correction is.
+"""
+
 DAY = 24 * 60 * 60
 
 
@@ -46,11 +68,10 @@ def export_user(path: Path, user: str) -> Iterator[dict[str, Any]]:
         StoreError: it is missing or damaged.
     """
     with opened(path) as db:
-        for table in _OF_A_USER:
-            for row in db.query(f"SELECT * FROM {table} WHERE user = ? ORDER BY id", [user]):
-                yield {"table": table, **row}
-        for row in db.query("SELECT * FROM plugin_storage WHERE key = ?", [user]):
-            yield {"table": "plugin_storage", **row, "value": json.loads(row["value"])}
+        for table, which in reversed(_OF_A_USER.items()):
+            for row in db.query(f"SELECT * FROM {table} WHERE {which} ORDER BY 1", {"user": user}):
+                values = {"value": json.loads(row["value"])} if "value" in row else {}
+                yield {"table": table, **row, **values}
 
 
 def forget_user(path: Path, user: str) -> int:
@@ -60,10 +81,9 @@ def forget_user(path: Path, user: str) -> int:
     """
     with opened(path) as db, db.atomic():
         counts = [
-            db.conn.execute(f"DELETE FROM {table} WHERE user = ?", [user]).rowcount
-            for table in _OF_A_USER
+            db.conn.execute(f"DELETE FROM {table} WHERE {which}", {"user": user}).rowcount
+            for table, which in _OF_A_USER.items()
         ]
-        counts.append(db.conn.execute("DELETE FROM plugin_storage WHERE key = ?", [user]).rowcount)
     return sum(counts)
 
 

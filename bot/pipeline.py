@@ -90,10 +90,12 @@ class Pipeline:
         """Tell whether a text is a command that there is."""
         return self._plugins.command(text, self._config.triggers.prefix) is not None
 
-    def interrupts(self, text: str) -> bool:
-        """Tell whether a text is a command that does not wait for the reply before it."""
-        found = self._plugins.command(text, self._config.triggers.prefix)
-        return found is not None and found[0].mark.interrupts
+    def interrupts(self, event: Event) -> bool:
+        """Tell whether an event is a command, allowed, that does not wait for a reply."""
+        found = self._plugins.command(event.text, self._config.triggers.prefix)
+        if found is None or not found[0].mark.interrupts:
+            return False
+        return self._allows(event, found[0].mark.permission)
 
     def interrupt(self, session: SessionKey) -> None:
         """Give up the reply that is being thought up in a session, if one is."""
@@ -311,15 +313,22 @@ class _Draft:
 
     async def show(self, text: str) -> None:
         """Show how far it is; before the first time that is written down."""
+        if self._show is None:
+            return
         parts = self._delivery.parts(self._handling.event.account, text)
-        if self._show is None or not parts:
+        if not parts:
             return
         self.text = parts[0]
         if self.begun is None:
             event = self._handling.event
             quoted = event.message_id if event.chat.kind == "group" else None
             first = replace(template(self._handling), reply_to=quoted)
-            self.begun = await self._store.begin(self._handling.events, first)
+            try:
+                self.begun = await self._store.begin(self._handling.events, first)
+            except StoreError as error:  # the whole reply will wait until it can be written
+                log.error("the reply is not shown while it grows: %s", error)
+                self._show = None
+                return
         await self._show(replace(self.begun, text=self.text))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Plugins
+from bot.errors import StoreError
 from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
 from bot.plugin_loader import Handler, Plugin, find_plugins
 from bot.plugin_set import Find, read_plugins
 from bot.schedule import sleep_until
+from bot.session import is_ended
 from bot.store import Store
 from trainer.errors import Fault
 from trainer.language import say
@@ -36,7 +39,7 @@ class _Place:
     plugin: Plugin
     offered: dict[Any, Any]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    failures: int = 0
+    failures: Counter[Callable[..., Any]] = field(default_factory=Counter)
     disabled: str = ""
 
     def end(self) -> None:
@@ -192,14 +195,18 @@ class PluginHost:
         place = self._places.get(handler.plugin)
         if place is None or place.disabled:  # reloaded or disabled since it was looked up
             return None
-        everything = {**place.offered, **offered}
-        arguments = {name: everything.get(kind) for name, kind in handler.wants.items()}
+        arguments = {
+            name: offered[kind] if kind in offered else place.offered.get(kind)
+            for name, kind in handler.wants.items()
+        }
         try:
             async with asyncio.timeout(self._settings.timeout):
                 result = await _run(handler.function, arguments)
-        except Exception as error:  # a plugin is anyone's code
+        except BaseException as error:  # a plugin is anyone's code: it may call sys.exit
+            if isinstance(error, KeyboardInterrupt) or is_ended(error):
+                raise
             return await self._note(place, handler, error)
-        place.failures = 0
+        place.failures.pop(handler.function, None)
         return result
 
     async def tell(self, kind: Kind, offered: Mapping[Any, Any]) -> None:
@@ -222,9 +229,10 @@ class PluginHost:
                 value = result
         return value
 
-    async def _note(self, place: _Place, handler: Handler, error: Exception) -> Problem:
+    async def _note(self, place: _Place, handler: Handler, error: BaseException) -> Problem:
         name = place.plugin.name
-        place.failures += 1
+        if not isinstance(error, StoreError):  # a full disk is not the plugin's fault
+            place.failures[handler.function] += 1
         self._failed(name)
         told = (
             say(zh=f"{self._settings.timeout:g} 秒没有做完", en="it took too long")
@@ -232,10 +240,11 @@ class PluginHost:
             else f"{type(error).__name__}: {error}"
         )
         log.error("plugin %s: %s: %s", name, handler.function.__name__, told, exc_info=error)
-        if place.failures >= self._settings.faults and not place.disabled:
+        failures = place.failures[handler.function]
+        if failures >= self._settings.faults and not place.disabled:
             place.disabled = told
             self._index()
-            log.error("plugin %s is disabled after %d failures", name, place.failures)
+            log.error("plugin %s is disabled after %d failures", name, failures)
             place.end()
         problem = Problem(name, error)
         if handler.mark.kind != "on_error":

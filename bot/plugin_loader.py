@@ -178,7 +178,7 @@ def _import(source: Source) -> ModuleType:
         if isinstance(source.origin, Path):
             return _import_file(source.name, source.origin)
         module = source.origin.load()
-    except Exception as error:  # a plugin's top level is anyone's code
+    except (Exception, SystemExit) as error:  # a plugin's top level is anyone's code
         raise _broken(source, error) from error
     if not isinstance(module, ModuleType):
         raise PluginError(
@@ -212,7 +212,7 @@ def _import_file(name: str, path: Path) -> ModuleType:
     return module
 
 
-def _broken(source: Source, error: Exception) -> PluginError:
+def _broken(source: Source, error: BaseException) -> PluginError:
     """Word what a plugin raised when it was read, with the line of its own that raised it."""
     path = source.origin if isinstance(source.origin, Path) else None
     line = error.lineno or 0 if isinstance(error, SyntaxError) else 0

@@ -31,7 +31,7 @@ from bot.session import Sessions
 from bot.store import Accepted, Store
 from bot.supervision import receive_all
 from bot.text import well_formed
-from bot.triggers import talks_in
+from bot.triggers import is_welcome, talks_in
 from bot.watchdog import Watchdog
 from trainer.errors import Fault
 from trainer.persona import Persona
@@ -185,9 +185,14 @@ class Runtime:
     def _retire(self, engines: Sequence[Engine]) -> None:
         """Stop engines once no reply of theirs can be under way any more."""
         loop = asyncio.get_running_loop()
+
+        def stop(engine: Engine) -> None:
+            engine.stop()
+            self._retired.remove(engine)  # a model is large
+
         for engine in engines:
             self._retired.append(engine)
-            loop.call_later(self.config.limits.deadline, engine.stop)
+            loop.call_later(self.config.limits.deadline, stop, engine)
 
     # --- the adapters' inlet ------------------------------------------------------------------
 
@@ -205,7 +210,8 @@ class Runtime:
             self.metrics.duplicates.inc()
             return False
         self.metrics.received.labels(event.account.platform).inc()
-        await self._admit(accepted, meant)
+        if not self._stopping.is_set():  # else it is taken up at the next start
+            await self._admit(accepted, meant)
         return True
 
     async def move_chat(self, account: Account, old: str, new: str) -> None:
@@ -224,7 +230,7 @@ class Runtime:
         if self._sessions.is_full(session):
             verdict = self._limit.refuse(user) if meant else "silent"
         if verdict == "welcome":
-            if self._pipeline.interrupts(accepted.event.text):
+            if self._pipeline.interrupts(accepted.event):
                 self._pipeline.interrupt(session)
             self._sessions.put(session, accepted)
             return
@@ -268,6 +274,8 @@ class Runtime:
         if kind is None:
             raise PluginError(f"the bot was never in {session}", code="no-chat")
         chat = Chat(session.chat, kind, session.thread)
+        if not is_welcome(self.config.chats, f"{session.platform}:{session.chat}"):
+            raise PluginError(f"`chats` leaves {session} out", code="left-out")
         reply = await self.plugins.change("before_send", Reply(text), {}, Reply)
         messages = self._delivery.messages(Outgoing("", account, chat, ""), [reply])
         unsent = await self.store.enqueue(session, messages)

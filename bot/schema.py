@@ -14,6 +14,7 @@ def migrations() -> Migrations:
     """Return every migration, to be applied in order."""
     found = Migrations("bot")
     found(name="1_first")(_first)
+    found(name="2_resets")(_resets)
     return found
 
 
@@ -63,3 +64,8 @@ def _first(db: Database) -> None:
         ) STRICT, WITHOUT ROWID;
         """
     )
+
+
+def _resets(db: Database) -> None:
+    """Where a session's history begins, without reading all of it for each reply."""
+    db.execute("CREATE INDEX turns_reset ON turns (session, id) WHERE kind = 'reset'")

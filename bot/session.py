@@ -77,9 +77,10 @@ class Sessions:
 
         What is ended stays in the inbox or the outbox for the next start.
         """
-        tasks = self._tasks()
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (tasks := self._tasks()) and (patience := end - loop.time()) > 0:
+            await asyncio.wait(tasks, timeout=patience)
         left = self._tasks()
         for task in left:
             task.cancel()
@@ -95,7 +96,10 @@ class Sessions:
                 work = queue.waiting.popleft()
                 try:
                     await self._do(queue, work)
-                except Exception:  # one message's failure must not stop those behind it
+                except BaseException as error:
+                    if not isinstance(error, Exception | asyncio.CancelledError) or is_ended(error):
+                        raise
+                    # One message's failure must not stop those behind it.
                     log.exception("session %s: a message could not be dealt with", key)
         finally:
             del self._queues[key]
@@ -121,3 +125,9 @@ class Sessions:
             events.append(more)
             queue.waiting.popleft()
         return events
+
+
+def is_ended(error: BaseException) -> bool:
+    """Tell whether an error is that this task is ended, and not one that it awaited."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and bool(task and task.cancelling())

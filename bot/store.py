@@ -284,6 +284,8 @@ class Store:
         db.conn.execute(f"UPDATE OR REPLACE chats SET {_REKEY.format('key')}", rekey)
         for table in ("inbox", "turns", "outbox"):
             db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
+        for column in ("scope", "key"):  # what plugins keep of a chat
+            db.conn.execute(f"UPDATE OR REPLACE plugin_storage SET {_REKEY.format(column)}", rekey)
         for id, text in db.conn.execute(
             "SELECT id, message FROM outbox WHERE state = 'pending' AND "
             "(session = ? OR substr(session, 1, ?) = ?)",

@@ -17,9 +17,14 @@ _EDGE = r"[\s,，.。!！?？~～:：、…]*"
 
 def talks_in(chats: Chats, event: Event) -> bool:
     """Tell whether the bot talks in the event's chat."""
+    return is_welcome(chats, event.place)
 
-    def among(places: Sequence[str]) -> bool:
-        return any(fnmatchcase(event.place, place) for place in places)
+
+def is_welcome(chats: Chats, place: str) -> bool:
+    """Tell whether the bot talks in a place (:attr:`bot.event.Event.place`)."""
+
+    def among(patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(place, pattern) for pattern in patterns)
 
     return among(chats.allow) and not among(chats.deny)
 

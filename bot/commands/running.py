@@ -56,6 +56,8 @@ def run(
 ) -> None:
     """Load everything, then serve until a signal."""
     require_extra()
+    if hasattr(signal, "SIGHUP"):  # which asks to read the settings again, and would end it yet
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     import asyncio
 
     from bot.cast import load_players

@@ -14,7 +14,10 @@ ALL_ROUNDS = sys.maxsize
 
 
 class Engine(Protocol):
-    """Answers conversations in the voice of one persona; may be called from several threads."""
+    """Answers conversations in the voice of one persona; may be called from several threads.
+
+    One that has its answer at once may say ``blocks = False``, and is spared a thread.
+    """
 
     @property
     def persona(self) -> Persona:

@@ -11,6 +11,8 @@ from trainer.persona import Persona
 class EchoEngine:
     """Repeats the last message; an :class:`bot.engine.Engine`."""
 
+    blocks = False
+
     def __init__(self, persona: Persona) -> None:
         self._persona = persona
 

@@ -9,6 +9,7 @@ free again at the model's next word.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -46,8 +47,11 @@ class EnginePool:
     def answer(self, engine: Engine, messages: Sequence[Message]) -> Thought:
         """Begin a reply to ``messages``."""
         thought = Thought(self._deadline)
-        work = copy_context().run  # the spoken language goes along
-        self._threads.submit(work, thought.think, engine, tuple(messages))
+        if getattr(engine, "blocks", True):
+            work = copy_context().run  # the spoken language goes along
+            self._threads.submit(work, thought.think, engine, tuple(messages))
+        else:
+            thought.think(engine, tuple(messages))
         return thought
 
     def close(self) -> None:
@@ -60,6 +64,7 @@ class Thought:
 
     def __init__(self, deadline: float) -> None:
         self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
         self._steps: asyncio.Queue[str | _End] = asyncio.Queue()
         self._unwanted = False
         self._timer = self._loop.call_later(deadline, self._expire, deadline)
@@ -85,7 +90,7 @@ class Thought:
         self._end(Interrupted())
 
     def think(self, engine: Engine, messages: Sequence[Message]) -> None:
-        """Run the engine; in a thread of the pool."""
+        """Run the engine; in a thread of the pool, if it blocks."""
         if self._unwanted:
             return
         try:
@@ -99,7 +104,9 @@ class Thought:
             self._put(_End())
 
     def _put(self, step: str | _End) -> None:
-        if not self._loop.is_closed():
+        if threading.get_ident() == self._thread:
+            self._steps.put_nowait(step)
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._steps.put_nowait, step)
 
     def _expire(self, deadline: float) -> None:

@@ -159,16 +159,30 @@ def database(config: Path) -> Path:
 def test_a_persons_data_is_exported_and_forgotten(
     database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    with sqlite3.connect(database) as db:
+        session, round = db.execute("SELECT session, round FROM turns").fetchone()
+        kept = [
+            ("correct", f"{session} {round}"),  # their words, put right by the owner
+            ("greet", session),  # else one who is forgotten would still be greeted
+            ("correct", f"{session} 9{round}"),  # nobody's by now
+            ("greet", f"{session}0"),  # another's
+        ]
+        rows = [(plugin, "", key, "{}") for plugin, key in kept]
+        db.executemany("INSERT INTO plugin_storage VALUES (?, ?, ?, ?)", rows)
     assert main(["db", "export", str(database), "--user", "console:me"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["table"] for row in rows] == [
-        *("inbox", "inbox", "turns", "turns", "outbox", "outbox", "plugin_storage")
+        *("inbox", "inbox", "turns", "turns", "chats", "outbox", "outbox"),
+        *["plugin_storage"] * 3,
     ]
+    assert [row["plugin"] for row in rows[-3:]] == ["correct", "greet", "remember"]
     assert rows[-1]["value"] == ["I like tea"]
     assert main(["db", "forget", str(database), "--user", "console:me"]) == 0
-    assert "deleted: 7" in capsys.readouterr().out
+    assert "deleted: 10" in capsys.readouterr().out
     main(["db", "export", str(database), "--user", "console:me"])
     assert capsys.readouterr().out == ""
+    with sqlite3.connect(database) as db:
+        assert db.execute("SELECT count(*) FROM plugin_storage").fetchone() == (2,)
 
 
 def test_a_database_is_checked_copied_and_pruned_while_another_writes(

@@ -1,7 +1,6 @@
 """A bot that is killed again and again (SIGKILL, a real process) loses and repeats nothing."""
 
 import json
-import os
 import random
 import sqlite3
 import subprocess
@@ -73,12 +72,7 @@ def check(folder: Path, said: dict[str, list[str]], kills: int) -> None:
     ("messages", "chats", "kills"),
     [
         (240, 12, 5),
-        pytest.param(
-            *(1000, 50, 20),
-            marks=pytest.mark.skipif(
-                "RENSHE_LONG_TESTS" not in os.environ, reason="set RENSHE_LONG_TESTS: a minute"
-            ),
-        ),
+        pytest.param(1000, 50, 20, marks=pytest.mark.long),
     ],
 )
 def test_kill_nine(tmp_path: Path, messages: int, chats: int, kills: int) -> None:

@@ -37,6 +37,50 @@ async def test_a_plugin_that_raises_is_named_and_disabled_and_the_bot_answers(
         assert "bad: LookupError: oops" in str(dict(await talk.runtime.status())).replace("'", "")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "task = asyncio.create_task(asyncio.sleep(9)); task.cancel(); await task",
+        "raise SystemExit(3)",
+    ],
+)
+async def test_what_ends_a_task_or_a_program_ends_neither_session_nor_bot(
+    tmp_path: Path, body: str
+) -> None:
+    bad = write(tmp_path, "bad", f"@on_message()\nasync def f(event: Event):\n    {body}\n")
+    async with talking(bad, config={"plugins": {"faults": 3}}) as talk:
+        for text in ("a", "b", "c", "d"):
+            assert await talk.say(text) == [text]
+        assert "bad" in {name for name, why in talk.runtime.plugins.states.items() if why}
+
+
+async def test_a_file_that_exits_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RensheError, match="SystemExit"):
+        async with talking(write(tmp_path, "bad", "raise SystemExit(3)\n")):
+            pass
+
+
+async def test_failures_count_for_each_function_and_a_full_disk_for_none(tmp_path: Path) -> None:
+    text = """
+from bot.errors import StoreError
+
+@on_message()
+async def good(event: Event) -> None: pass
+
+@on_message()
+async def f(event: Event) -> None:
+    raise StoreError("full") if event.text == "full" else LookupError("oops")
+"""
+    mixed = write(tmp_path, "mixed", text)
+    async with talking(mixed, config={"plugins": {"faults": 2}}) as talk:
+        for _ in range(3):
+            await talk.say("full")
+        assert talk.runtime.plugins.states == {"mixed": ""}
+        for _ in range(2):
+            await talk.say("bad")
+        assert talk.runtime.plugins.states == {"mixed": "LookupError: oops"}
+
+
 async def test_success_in_between_forgives(tmp_path: Path) -> None:
     moody = write(
         tmp_path,

@@ -18,6 +18,8 @@ HELLO = (Message("user", "hi"),)
 class Steps(EchoEngine):
     """Says a word a step, each when it is let to; counts how many are under way."""
 
+    blocks = True
+
     def __init__(self, words: int) -> None:
         super().__init__(TESTER)
         self.words = words

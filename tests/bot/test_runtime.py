@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pytest
 
 from bot import delivery, pipeline
 from bot.adapter import Capabilities
-from bot.errors import EngineError, StoreError
+from bot.config import Chats
+from bot.errors import EngineError, PluginError, StoreError
 from bot.event import Chat, Event, Failed, Outcome, Outgoing, Sender, Unknown
 from bot.testing import ACCOUNT, TESTER, ScriptedEngine, Talk, talking
 from trainer.chat import Message
@@ -145,6 +147,53 @@ async def test_reset_does_not_wait_for_the_reply_it_makes_pointless() -> None:
         assert await talk.say("/reset") == ["All that was said is forgotten."]
         engine.go.set()
         assert await talk.runtime.store.history(talk.session(), 5) == []
+
+
+async def test_a_reset_by_someone_who_may_not_leaves_the_reply_alone() -> None:
+    engine = BlockingEngine()
+    folder = Path(__file__).parents[2] / "plugins"
+    async with talking(folder / "session.py", engines={"robin": engine}) as talk:
+        group = Chat("g", "group")
+        asked = replace(event("think", 1), chat=group, mentions_bot=True)
+        await talk.runtime.receive(asked)
+        await engine.until_asked()
+        other = Sender("bob", "Bob", "member")
+        await talk.runtime.receive(replace(event("/reset", 2), chat=group, sender=other))
+        engine.go.set()
+        await talk.runtime.idle()
+        said = [one.text for one in talk.adapter.sent]
+        assert said == ["Let me think.", "Only an admin may use that command."]
+
+
+async def test_what_comes_while_it_stops_is_kept_for_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    async with talking(store=path) as talk:
+        talk.runtime.stop()
+        assert await talk.runtime.receive(event("late", 1))
+    assert talk.adapter.sent == []
+    async with talking(store=path) as talk:
+        await talk.runtime.idle()
+        assert [one.text for one in talk.adapter.sent] == ["late"]
+
+
+async def test_a_chat_that_is_left_out_hears_nothing_unasked() -> None:
+    async with talking() as talk:
+        await talk.say("hi", chat="bad")
+        denied = talk.runtime.config.model_copy(update={"chats": Chats(deny=("loopback:bad",))})
+        await talk.runtime.reload(denied, None)
+        with pytest.raises(PluginError, match="leaves loopback"):
+            await talk.runtime.send(talk.session("bad"), "hello?")
+
+
+async def test_a_reply_that_cannot_be_shown_while_it_grows_is_said_whole(tmp_path: Path) -> None:
+    async with talking() as talk:
+        drafts = Drafts(talk)
+
+        async def full(*_: object) -> None:
+            raise StoreError("full")
+
+        talk.runtime.store.begin = full  # type: ignore[method-assign]
+        assert await talk.say("hi") == ["hi"] and drafts.shown == []
 
 
 async def test_a_reply_that_takes_too_long_becomes_an_excuse(

@@ -19,7 +19,7 @@ TEXT = new_persona("Lin", "en")
 @pytest.fixture
 def screen(workshop: Workshop) -> Screen:
     with gr.Blocks():
-        parts: Parts = build_parts()
+        parts: Parts = build_parts(workshop)
     return Screen(PersonaPage(workshop), parts)
 
 
