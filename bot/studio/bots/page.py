@@ -145,8 +145,12 @@ def _wire(
     tab.select(look, reveal, outputs, **LIVE)
     tab.select(partial(_first_seen, desk), common.seen, [common.seen, common.epoch], **LIVE)
     tab.select(partial(proposed, common), who, who, **LIVE)
+
+    def look_away(event: gr.SelectData) -> Any:  # no partial: Gradio reads its annotations
+        return gr.Timer(active=event.value == tab.label)
+
     if isinstance(tab.parent, gr.Tabs):
-        tab.parent.select(partial(_look_away, str(tab.label)), None, timer, **LIVE)
+        tab.parent.select(look_away, None, timer, **LIVE)
     timer.tick(look, reveal, outputs, **LIVE)
     reveal.input(look, reveal, outputs, **LIVE)
     common.epoch.change(look, reveal, outputs, **LIVE)
@@ -159,10 +163,6 @@ def _wire(
     for button, action in actions:
         button.click(partial(_act, desk, action), reveal, [notice, *outputs], **LIVE)
     shown.restart.click(partial(_restart, desk), reveal, [notice, *outputs], **LIVE)
-
-
-def _look_away(label: str, event: gr.SelectData) -> Any:
-    return gr.Timer(active=event.value == label)
 
 
 def _done(action: Callable[[], None]) -> str:

@@ -137,12 +137,13 @@ def persona_choices(workshop: Workshop) -> list[tuple[str, str]]:
 
 
 def named(
-    workshop: Workshop, jobs: Jobs, persona: str | None, run: str, last: str
+    workshop: Workshop, jobs: Jobs, persona: str | None, run: str | None, last: str
 ) -> tuple[str, str]:
     """Return what the field of the name shall hold, and what was proposed last.
 
     A name that somebody typed stays.
     """
+    run = run or ""  # of a page that is just being drawn there is none
     if run.strip() and run != last:
         return run, last
     name = proposed_name(workshop, jobs, persona) if persona else ""

@@ -303,6 +303,8 @@ def test_demo_serves_a_run_until_ctrl_c(tmp_path: Path, tiny_base_folder: Path) 
         [sys.executable, "-m", "bot.cli", *words],
         cwd=ROOT,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # What a shell runs in the background ignores it, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
