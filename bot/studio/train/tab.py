@@ -108,7 +108,13 @@ def _wire_start(form: Form, board: Board, workshop: Workshop, jobs: Jobs) -> Non
         api_visibility="private",
     )
     who = [form.persona, form.run, form.proposed]
-    form.persona.change(partial(named, workshop, jobs), who, who[1:], **_AT_ONCE)
+
+    def renamed(persona: str | None, run: str, last: str) -> Any:
+        names = named(workshop, jobs, persona, run, last)
+        # What is the same is not sent: it would come over a name that is typed meanwhile.
+        return gr.skip() if names == (run, last) else names
+
+    form.persona.change(renamed, who, who[1:], **_AT_ONCE)
 
 
 def _wire_acts(board: Board, workshop: Workshop, jobs: Jobs) -> None:
