@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -22,14 +24,18 @@ from bot.errors import StoreError
 from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
 from bot.plugin_loader import Handler, Plugin, find_plugins
 from bot.plugin_set import Find, read_plugins
+from bot.plugin_thread import in_thread
 from bot.schedule import sleep_until
 from bot.session import is_ended
 from bot.store import Store
-from trainer.errors import Fault
+from trainer.errors import Fault, RensheError
 from trainer.language import say
 from trainer.strict_yaml import Document
 
 log = logging.getLogger(__name__)
+
+THREADS = 8
+"""Calls of a plugin's plain functions at a time; more wait, and what waits times out."""
 
 
 @dataclass
@@ -39,6 +45,7 @@ class _Place:
     plugin: Plugin
     offered: dict[Any, Any]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    threads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(THREADS))
     failures: Counter[Callable[..., Any]] = field(default_factory=Counter)
     disabled: str = ""
 
@@ -82,29 +89,27 @@ class PluginHost:
 
     # --- loading ------------------------------------------------------------------------------
 
-    def load(self) -> list[Fault]:
+    async def load(self) -> list[Fault]:
         """Read every plugin anew; returns what is wrong with those that are not there now.
 
-        One that was running and cannot be read any more runs on as it was.
+        One that was running and cannot be read any more, or has wrong settings, runs on as
+        it was.
         """
-        read, faults = read_plugins(self._settings, self._document, self._find)
+        read = await asyncio.to_thread(read_plugins, self._settings, self._document, self._find)
         kept = [
-            place.plugin
-            for name, place in self._places.items()
-            if name not in {plugin.name for plugin in read}
-            and any(fault.path == place.plugin.source.origin for fault in faults)
+            place.plugin for name, place in self._places.items() if read.is_missing_by_fault(name)
         ]
         for place in self._places.values():
             place.end()
-        plugins = [*read, *kept]
+        plugins = [*read.plugins, *kept]
         self._places = {plugin.name: self._place(plugin) for plugin in plugins}
         self._index()
-        return faults
+        return read.faults
 
-    def reload(self, settings: Plugins, document: Document | None) -> list[Fault]:
+    async def reload(self, settings: Plugins, document: Document | None) -> list[Fault]:
         """Read every plugin anew under other settings, see :meth:`load`."""
         self._settings, self._document = settings, document
-        faults = self.load()
+        faults = await self.load()
         self.start()
         return faults
 
@@ -201,7 +206,7 @@ class PluginHost:
         }
         try:
             async with asyncio.timeout(self._settings.timeout):
-                result = await _run(handler.function, arguments)
+                result = await _run(place, handler.function, arguments)
         except BaseException as error:  # a plugin is anyone's code: it may call sys.exit
             if isinstance(error, KeyboardInterrupt) or is_ended(error):
                 raise
@@ -237,9 +242,12 @@ class PluginHost:
         told = (
             say(zh=f"{self._settings.timeout:g} 秒没有做完", en="it took too long")
             if isinstance(error, TimeoutError)
-            else f"{type(error).__name__}: {error}"
+            else _worded(error)
         )
-        log.error("plugin %s: %s: %s", name, handler.function.__name__, told, exc_info=error)
+        raised = error.__cause__ or error  # of a timeout: where it waited
+        where = "".join(traceback.format_tb(raised.__traceback__)).rstrip()
+        log.error("plugin %s: %s: %s\n%s", name, handler.function.__name__, told, where)
+        log.debug("plugin %s: %s", name, error)  # for its author's tests
         failures = place.failures[handler.function]
         if failures >= self._settings.faults and not place.disabled:
             place.disabled = told
@@ -261,8 +269,22 @@ class PluginHost:
             await self.call(handler, {})
 
 
-async def _run(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+async def _run(place: _Place, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call a function; one that is not async runs in a thread, since it may block."""
     if inspect.iscoroutinefunction(function):
         return await function(**arguments)
-    return await asyncio.to_thread(function, **arguments)
+    await place.threads.acquire()
+    loop = asyncio.get_running_loop()
+
+    def ended(_call: object) -> None:
+        with suppress(RuntimeError):  # the bot has ended meanwhile
+            loop.call_soon_threadsafe(place.threads.release)
+
+    call = in_thread(function, **arguments)
+    call.add_done_callback(ended)
+    return await asyncio.wrap_future(call)
+
+
+def _worded(error: BaseException) -> str:
+    """Word what a plugin raised; what others than we have worded may hold what people said."""
+    return str(error) if isinstance(error, RensheError) else type(error).__name__

@@ -205,9 +205,10 @@ def _import_file(name: str, path: Path) -> ModuleType:
     try:  # not through the loader, which may take a stale .pyc for a file changed just now
         exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), module.__dict__)
     except BaseException:
-        sys.modules.pop(full_name)
-        if before is not None:
-            sys.modules[full_name] = before
+        if sys.modules.get(full_name) is module:  # not read again since, while this one hung
+            sys.modules.pop(full_name)
+            if before is not None:
+                sys.modules[full_name] = before
         raise
     return module
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 from bot.config import Plugins
 from bot.errors import PluginError
 from bot.plugin_loader import Plugin, Source, find_plugins, read_plugin
+from bot.plugin_thread import in_thread
 from trainer.errors import Fault
 from trainer.language import say
 from trainer.strict_yaml import Document
@@ -16,27 +18,72 @@ from trainer.strict_yaml import Document
 Find = Callable[[Path | None], list[Source]]
 
 
+@dataclass
+class Reading:
+    """What became of reading every plugin.
+
+    Attributes:
+        plugins: those that can run.
+        faults: what is wrong with the others.
+        failed: the names of the others.
+        is_whole: the plugins folder could be looked into.
+    """
+
+    plugins: list[Plugin] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    is_whole: bool = True
+
+    def is_missing_by_fault(self, name: str) -> bool:
+        """Tell whether a plugin is not among them, though nobody has taken it out."""
+        if any(plugin.name == name for plugin in self.plugins):
+            return False
+        return name in self.failed or not self.is_whole
+
+
 def read_plugins(
     settings: Plugins, document: Document | None, find: Find = find_plugins
-) -> tuple[list[Plugin], list[Fault]]:
+) -> Reading:
     """Read every plugin that is not disabled; one that is wrong becomes faults."""
-    faults: list[Fault] = []
+    reading = Reading()
     try:
         sources = find(settings.folder)
     except PluginError as error:
-        faults += error.faults
+        reading.faults += error.faults
+        reading.is_whole = False
         sources = find(None)
-    plugins: list[Plugin] = []
     for source in sources:
         if source.name in settings.disabled:
             continue
         try:
-            plugin = read_plugin(source, settings_of(source.name, document))
-            _refuse_clash(plugin, plugins)
-            plugins.append(plugin)
+            plugin = _read(source, settings_of(source.name, document), settings.timeout)
+            _refuse_clash(plugin, reading.plugins)
+            reading.plugins.append(plugin)
         except PluginError as error:
-            faults += error.faults
-    return plugins, [*faults, *_unknown(settings, sources, document)]
+            reading.faults += error.faults
+            reading.failed.add(source.name)
+    reading.faults += _unknown(settings, sources, document)
+    return reading
+
+
+def _read(source: Source, own: Document | None, seconds: float) -> Plugin:
+    """Read a plugin, unless its top level hangs."""
+    reading = in_thread(read_plugin, source, own)
+    try:
+        return reading.result(seconds)
+    except TimeoutError:
+        raise PluginError(
+            say(
+                zh=f"插件 {source.name} {seconds:g} 秒还没有读完，它的顶层代码卡住了",
+                en=f"plugin {source.name} was not read within {seconds:g} s: its top level hangs",
+            ),
+            path=_path(source),
+            fix=say(
+                zh=f"把要等的事放进函数里，或者写 plugins.disabled: [{source.name}]",
+                en=f"wait inside a function instead, or set plugins.disabled: [{source.name}]",
+            ),
+            code="plugin",
+        ) from None
 
 
 def settings_of(name: str, document: Document | None) -> Document | None:

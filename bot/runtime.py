@@ -104,6 +104,7 @@ class Runtime:
         self.metrics.watch_sessions(lambda: len(self._sessions))
         self.faults: list[Fault] = []
         self._retired: list[Engine] = []
+        self._reloading = asyncio.Lock()
         self._stopping = asyncio.Event()
 
     # --- life ---------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class Runtime:
 
     async def _start(self) -> None:
         """Take up what an earlier run left before anything new can come in."""
-        self._tell_faults(self.plugins.load())
+        self._tell_faults(await self.plugins.load())
         self._cast.remember(await self.store.personas())
         for session, message in await self.store.unsent():
             self._sessions.put(session, self._delivering([message]))
@@ -172,15 +173,16 @@ class Runtime:
         Raises:
             RensheError: a persona cannot be loaded; then nothing was changed.
         """
-        players = await asyncio.to_thread(self._load, config, self._cast.players)
-        self._retire(self._cast.replace(players))
-        for name in RESTART:
-            if getattr(config, name) != getattr(self.config, name):
-                log.warning("%s: the change counts from the next start", name)
-        kept = {name: getattr(self.config, name) for name in RESTART}
-        self.config = config.model_copy(update=kept)
-        self._pipeline.configure(self.config)
-        self._tell_faults(self.plugins.reload(config.plugins, document))
+        async with self._reloading:  # two in a hurry must not mix
+            players = await asyncio.to_thread(self._load, config, self._cast.players)
+            self._retire(self._cast.replace(players))
+            for name in RESTART:
+                if getattr(config, name) != getattr(self.config, name):
+                    log.warning("%s: the change counts from the next start", name)
+            kept = {name: getattr(self.config, name) for name in RESTART}
+            self.config = config.model_copy(update=kept)
+            self._pipeline.configure(self.config)
+            self._tell_faults(await self.plugins.reload(config.plugins, document))
 
     def _retire(self, engines: Sequence[Engine]) -> None:
         """Stop engines once no reply of theirs can be under way any more."""

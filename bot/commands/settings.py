@@ -57,17 +57,17 @@ def check(
     from trainer.commands.screen import console, show_faults
 
     config, document = read_bot_config(file)
-    plugins, faults = read_plugins(config.plugins, document)
-    faults = [*missing_personas(config), *missing_secrets(config), *faults]
+    plugins = read_plugins(config.plugins, document)
+    faults = [*missing_personas(config), *missing_secrets(config), *plugins.faults]
     show_faults(faults, errors=False)
     if faults:
         raise typer.Exit(RensheError.exit_code)
     console().print(
         say(
             zh=f"{file} 没有问题：{len(config.personas)} 个人设，"
-            f"{len(config.adapters.each())} 个连接，{len(plugins)} 个插件",
+            f"{len(config.adapters.each())} 个连接，{len(plugins.plugins)} 个插件",
             en=f"{file} has no faults. personas: {len(config.personas)}, "
-            f"connections: {len(config.adapters.each())}, plugins: {len(plugins)}",
+            f"connections: {len(config.adapters.each())}, plugins: {len(plugins.plugins)}",
         ),
         markup=False,
         soft_wrap=True,

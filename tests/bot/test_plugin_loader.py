@@ -102,8 +102,8 @@ def test_one_bad_file_leaves_the_others(tmp_path: Path) -> None:
     source(tmp_path, GOOD, "_private")
     document = settings(json.dumps({"plugins": {"settings": {"pign": {}}}}))
     asked = Plugins(folder=tmp_path, disabled=("gone",), settings={"pign": {}})
-    plugins, faults = read_plugins(asked, document)
-    names = [plugin.name for plugin in plugins]
+    read = read_plugins(asked, document)
+    names, faults = [plugin.name for plugin in read.plugins], read.faults
     assert "ping" in names and "help" in names and "broken" not in names
     told = "\n".join(map(str, faults))
     assert "broken.py:1" in told and "there is no plugin pign" in told and "gone" in told
@@ -111,12 +111,12 @@ def test_one_bad_file_leaves_the_others(tmp_path: Path) -> None:
 
 
 def test_the_bundled_plugins_are_all_right() -> None:
-    plugins, faults = read_plugins(Plugins(), None)
-    assert not faults
-    assert [plugin.name for plugin in plugins] == [
+    read = read_plugins(Plugins(), None)
+    assert not read.faults
+    assert [plugin.name for plugin in read.plugins] == [
         *("correct", "greet", "help", "persona", "remember", "session", "status")
     ]
-    assert all(plugin.about for plugin in plugins)
+    assert all(plugin.about for plugin in read.plugins)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

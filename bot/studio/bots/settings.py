@@ -95,7 +95,9 @@ class SettingsFile:
             config, document = parse_bot_config(text, self.path)
         except BotConfigError as error:
             return list(error.faults)
-        faults = [fault for fault in read_plugins(config.plugins, document)[1] if _is_here(fault)]
+        faults = [
+            fault for fault in read_plugins(config.plugins, document).faults if _is_here(fault)
+        ]
         return [*faults, *self._outside(config)]
 
     def save(self, text: str, seen: str) -> Opened:
