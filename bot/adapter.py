@@ -22,13 +22,16 @@ class Capabilities:
         max_length: most of one message, in the unit of ``measure``; at least 2.
         measure: the size of a text in the platform's unit, see :func:`bot.text.split_text`.
         can_type: :meth:`Adapter.show_typing` shows something.
-        can_draft: :meth:`Adapter.draft` shows a reply while it grows.
+        draft_every: seconds between two of :meth:`Adapter.draft` in a private chat; None if it
+            has no drafts.
+        edit_every: seconds between two of :meth:`Adapter.edit` in a chat; None if it cannot.
     """
 
     max_length: int = 4096
     measure: Callable[[str], int] = len
     can_type: bool = False
-    can_draft: bool = False
+    draft_every: float | None = None
+    edit_every: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,8 @@ class Adapter(Protocol):
     """A platform. Made as ``Adapter(config, inlet)``, which neither connects nor reads secrets.
 
     The order of calls is ``start``, ``run``, ``stop`` (``run`` then returns), ``close``;
-    ``send``, ``draft`` and ``show_typing`` may be called from ``start`` until ``close``, and
-    for several chats at once.
+    ``send``, ``edit``, ``draft`` and ``show_typing`` may be called from ``start`` until
+    ``close``, and for several chats at once.
     """
 
     @property
@@ -121,11 +124,20 @@ class Adapter(Protocol):
         ``Failed`` with ``retry_after``.
         """
 
-    async def draft(self, message: Outgoing) -> None:
-        """Show how far a reply has grown; :meth:`send` with the same id ends it.
+    async def edit(self, message: Outgoing) -> Outcome:
+        """Let the message that ``message.edits`` names read as ``message`` does.
 
-        The adapter paces itself and may skip drafts; only called where ``can_draft``. The
-        text mostly grows, but may begin anew. Never raises for what a network does.
+        That may be done twice, so an unclear one may be repeated. ``Failed`` without
+        ``retry_after`` says that there is no such message any more. Only called with the
+        id of a :class:`bot.event.Sent`, where there is an ``edit_every``.
+        """
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """Show how far a reply has grown, in a way that does not stay.
+
+        The drafts of a reply share an id, and the next :meth:`send` to the chat ends them.
+        The text mostly grows, but may begin anew. Only called where there is a
+        ``draft_every``.
         """
 
     async def show_typing(self, account: Account, chat: Chat) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 from bot.adapter import Adapter, Capabilities
 from bot.config import Delivery as Pace
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 NOT_CONNECTED = 1.0
 """Seconds after which an account that no adapter has now is looked for again."""
+
+EDITS = 3
+"""Tries of an edit whose fate stays unclear."""
 
 NOT_WRITTEN = 5.0
 """Seconds after which a database that could not be written is tried again."""
@@ -112,6 +116,13 @@ class Delivery:
         """Send a message; again while it surely was not delivered but may be later."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._pace.give_up
+        if message.edits is not None:
+            outcome = await self._edit(message, until)
+            if not isinstance(outcome, Failed):
+                self._store.sent(message, outcome)
+                _log_outcome(message, outcome)
+                return outcome
+            message = replace(message, edits=None)  # it was deleted, or its group has moved
         while True:
             outcome = await self._once(message, noted=noted)
             noted = False
@@ -122,6 +133,29 @@ class Delivery:
                 _log_outcome(message, outcome)
                 return outcome
             await asyncio.sleep(outcome.retry_after)
+
+    async def _edit(self, message: Outgoing, until: float) -> Outcome:
+        """Edit a message; again while that may still be done, or may not have been."""
+        loop, tries = asyncio.get_running_loop(), 0
+        while True:
+            outcome = await self._edit_once(message)
+            tries += isinstance(outcome, Unknown)
+            if isinstance(outcome, Sent) or tries >= EDITS:
+                return outcome
+            if isinstance(outcome, Failed):
+                if outcome.retry_after is None or loop.time() > until:
+                    return Failed(outcome.reason)
+                await asyncio.sleep(outcome.retry_after)
+
+    async def _edit_once(self, message: Outgoing) -> Outcome:
+        adapter = self.adapter(message.account)
+        if adapter is None:
+            return Failed("not connected", NOT_CONNECTED)
+        try:
+            return await adapter.edit(message)
+        except Exception as error:  # it promised not to
+            log.exception("%s failed while it was editing", adapter.platform)
+            return Unknown(type(error).__name__)
 
     async def _once(self, message: Outgoing, *, noted: bool) -> Outcome:
         adapter = self.adapter(message.account)

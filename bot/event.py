@@ -138,13 +138,14 @@ class Outgoing:
     """One message on its way out; not longer than the adapter takes.
 
     Attributes:
-        id: unique for good; the drafts of a message and the message itself share it.
+        id: unique for good; the drafts of a reply share one.
         account: the bot's account that sends it.
         chat: where to.
         text: plain text. Whatever in it looks like markup, a command, a CQ code or a mention
             is text to be read.
         reply_to: the ``message_id`` to reply to.
         mention: the id of the user to mention before the text.
+        edits: the ``message_id`` of the bot's own message whose text it takes the place of.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Outgoing:
     text: str
     reply_to: str | None = None
     mention: str | None = None
+    edits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

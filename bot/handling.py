@@ -51,6 +51,17 @@ class Handling:
         return replace(self.events[-1].event, text=text)
 
     @property
+    def shown(self) -> Outgoing | None:
+        """The message that shows part of the reply since before the bot was started."""
+        return next((accepted.shown for accepted in self.events if accepted.shown), None)
+
+    @property
+    def message(self) -> Outgoing:
+        """An empty message to the chat that is answered, which may have moved since."""
+        event = self.event
+        return Outgoing("", event.account, replace(event.chat, id=self.key.chat), "")
+
+    @property
     def key(self) -> SessionKey:
         return self.events[-1].session
 

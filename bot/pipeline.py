@@ -25,6 +25,7 @@ from bot.delivery import NOT_WRITTEN, Delivery
 from bot.engine.pool import EnginePool, Interrupted, Thought
 from bot.errors import StoreError
 from bot.event import Event, Outgoing, Reply, SessionKey
+from bot.growing import Growing
 from bot.handling import Handling
 from bot.logs import correlated
 from bot.metrics import Metrics
@@ -107,8 +108,10 @@ class Pipeline:
         with correlated(events[-1].id):
             handling = Handling(events, self._cast.of(events[-1].session), self._store)
             await self._listen(handling)
-            begun = await self._think(handling) if handling.question is not None else None
-            await self._settle(handling, begun)
+            shown = handling.shown
+            if handling.question is not None:
+                shown = await self._think(handling)
+            await self._settle(handling, shown)
 
     async def refuse(self, accepted: Accepted) -> None:
         """Settle an event that is beyond a limit, with a word in the persona's voice."""
@@ -174,25 +177,25 @@ class Pipeline:
 
     async def _think(self, handling: Handling) -> Outgoing | None:
         """Have the persona answer; returns the message that shows the reply already, if any."""
-        draft = _Draft(self._store, self._delivery, handling, self._config.delivery.stream)
+        growing = Growing(self._store, self._delivery, handling, self._config.delivery.stream)
         try:
             async with self._typing(handling):
                 prompt = await self._prompt(handling)
-                text = await self._reply(handling, prompt, draft)
+                text = await self._reply(handling, prompt, growing)
         except Interrupted:
             log.info("the reply was given up on demand")
             handling.forget_changes()
-            handling.replies += [Reply(draft.text)] if draft.begun else []
-            return draft.begun
+            handling.replies += [Reply(growing.seen)] if growing.seen else []
+            return growing.message
         except Exception as error:  # an engine may raise anything; the chat gets an excuse
             await self._note(error)
             handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
-            return draft.begun
+            return growing.message
         if not text:
             handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
-            return draft.begun
+            return growing.message
         said = Said(prompt.question, text)
         offered = {Event: handling.event, Session: handling}
         for handler in self._plugins.handlers("after_reply"):
@@ -201,7 +204,7 @@ class Pipeline:
                 said = replace(said, text=changed.strip())
         handling.said = (handling.question or "", said.text)
         handling.replies.append(self._worded(handling, said.text))
-        return draft.begun
+        return growing.message
 
     async def _prompt(self, handling: Handling) -> Prompt:
         rounds = min(self._config.sessions.rounds, handling.player.engine.rounds)
@@ -211,7 +214,7 @@ class Pipeline:
         await self._plugins.tell("before_prompt", offered)
         return prompt
 
-    async def _reply(self, handling: Handling, prompt: Prompt, draft: _Draft) -> str:
+    async def _reply(self, handling: Handling, prompt: Prompt, growing: Growing) -> str:
         messages = messages_of(prompt.history)
         if prompt.notes:
             messages += _noted(prompt.notes, handling.persona.language)
@@ -222,9 +225,10 @@ class Pipeline:
         try:
             with self._metrics.thinking.time():
                 async for text in thought.stream():
-                    await draft.show(text)
+                    growing.show(text)
         finally:
             del self._thoughts[handling.key]
+            await growing.end()
         return text.strip()
 
     async def _note(self, error: Exception) -> None:
@@ -239,12 +243,11 @@ class Pipeline:
     @asynccontextmanager
     async def _typing(self, handling: Handling) -> AsyncIterator[None]:
         """Show that somebody is typing, as long as it takes."""
-        account = handling.event.account
+        account, chat = handling.event.account, handling.message.chat
         adapter = self._delivery.adapter(account)
         if adapter is None or not adapter.capabilities.can_type:
             yield
             return
-        chat = replace(handling.event.chat, id=handling.key.chat)
 
         async def show() -> None:
             while True:
@@ -259,7 +262,7 @@ class Pipeline:
 
     # --- out ----------------------------------------------------------------------------------
 
-    async def _settle(self, handling: Handling, begun: Outgoing | None) -> None:
+    async def _settle(self, handling: Handling, shown: Outgoing | None) -> None:
         """Write all that came of it, then send."""
         replies = [
             await self._plugins.change("before_send", reply, {}, Reply)
@@ -267,10 +270,10 @@ class Pipeline:
         ]
         event = handling.event
         to = (event.message_id, event.sender.id)
-        messages = self._delivery.messages(template(handling), replies, to=to)
+        messages = self._delivery.messages(handling.message, replies, to=to)
         answer = handling.answer(messages)
-        if begun is not None and messages:
-            noted, write = True, partial(self._store.finish, answer, begun)
+        if shown is not None:
+            noted, write = False, partial(self._store.finish, answer, shown)
         else:
             # What can be sent now is noted so here, which spares it a commit of its own.
             noted = self._delivery.adapter(event.account) is not None
@@ -293,49 +296,6 @@ async def _written(write: Callable[[], Awaitable[list[Outgoing]]]) -> list[Outgo
         except StoreError as error:
             log.error("the reply waits: %s", error)
             await asyncio.sleep(NOT_WRITTEN)
-
-
-class _Draft:
-    """Shows a reply while it grows, where the platform can."""
-
-    def __init__(self, store: Store, delivery: Delivery, handling: Handling, wanted: bool) -> None:
-        self._store = store
-        self._delivery = delivery
-        self._handling = handling
-        account = handling.event.account
-        adapter = delivery.adapter(account)
-        able = wanted and adapter is not None and adapter.capabilities.can_draft
-        self._show: Callable[[Outgoing], Awaitable[None]] | None = (
-            adapter.draft if able and adapter else None
-        )
-        self.begun: Outgoing | None = None
-        self.text = ""
-
-    async def show(self, text: str) -> None:
-        """Show how far it is; before the first time that is written down."""
-        if self._show is None:
-            return
-        parts = self._delivery.parts(self._handling.event.account, text)
-        if not parts:
-            return
-        self.text = parts[0]
-        if self.begun is None:
-            event = self._handling.event
-            quoted = event.message_id if event.chat.kind == "group" else None
-            first = replace(template(self._handling), reply_to=quoted)
-            try:
-                self.begun = await self._store.begin(self._handling.events, first)
-            except StoreError as error:  # the whole reply will wait until it can be written
-                log.error("the reply is not shown while it grows: %s", error)
-                self._show = None
-                return
-        await self._show(replace(self.begun, text=self.text))
-
-
-def template(handling: Handling) -> Outgoing:
-    """Return an empty message to the chat that is answered, which may have moved since."""
-    event = handling.event
-    return Outgoing("", event.account, replace(event.chat, id=handling.key.chat), "")
 
 
 def _noted(notes: Sequence[str], language: str) -> list[Message]:

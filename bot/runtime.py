@@ -232,9 +232,12 @@ class Runtime:
         if self._sessions.is_full(session):
             verdict = self._limit.refuse(user) if meant else "silent"
         if verdict == "welcome":
+            given_up = []
             if self._pipeline.interrupts(accepted.event):
-                self._pipeline.interrupt(session)
-            self._sessions.put(session, accepted)
+                given_up = self._interrupt(session)
+            self._sessions.put(session, accepted)  # at once, lest a later one comes before it
+            for question in given_up:
+                await self.store.mark(question, "done")
             return
         self.metrics.refused.inc()
         if verdict == "tell":
@@ -242,6 +245,12 @@ class Runtime:
             self._sessions.put(session, lambda: self._pipeline.refuse(accepted))
         else:
             await self.store.mark(accepted, "refused")
+
+    def _interrupt(self, session: SessionKey) -> list[Accepted]:
+        """Give up the reply that is under way; returns the questions that waited behind it."""
+        self._pipeline.interrupt(session)
+        is_command = self._pipeline.is_command
+        return self._sessions.withdraw(session, lambda one: not is_command(one.event.text))
 
     # --- the plugins' bot ---------------------------------------------------------------------
 

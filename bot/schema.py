@@ -15,6 +15,7 @@ def migrations() -> Migrations:
     found = Migrations("bot")
     found(name="1_first")(_first)
     found(name="2_resets")(_resets)
+    found(name="3_shown")(_shown)
     return found
 
 
@@ -24,7 +25,7 @@ def _first(db: Database) -> None:
     ``inbox.state`` is accepted (to be answered), done or refused (too much at once).
     ``turns.kind`` is user, assistant, undo (of the round) or reset; a round is named after the
     inbox row that it answers. ``outbox.state`` is pending, unknown (being sent, or killed
-    while it was), sent or failed.
+    while it was), shown (part of a reply that still grows), sent or failed.
     """
     db.executescript(
         """
@@ -69,3 +70,8 @@ def _first(db: Database) -> None:
 def _resets(db: Database) -> None:
     """Where a session's history begins, without reading all of it for each reply."""
     db.execute("CREATE INDEX turns_reset ON turns (session, id) WHERE kind = 'reset'")
+
+
+def _shown(db: Database) -> None:
+    """Which replies were growing when the bot was killed."""
+    db.execute("CREATE INDEX outbox_shown ON outbox (round) WHERE state = 'shown'")

@@ -63,6 +63,15 @@ class Sessions:
         if queue.task is None:
             queue.task = asyncio.create_task(self._work(key, queue), name=f"session {key}")
 
+    def withdraw(self, key: SessionKey, which: Callable[[Accepted], bool]) -> list[Accepted]:
+        """Take events that wait in a session out of it; they are the caller's again."""
+        queue = self._queues.get(key)
+        if queue is None:
+            return []
+        taken = [one for one in queue.waiting if isinstance(one, Accepted) and which(one)]
+        queue.waiting = deque(one for one in queue.waiting if one not in taken)
+        return taken
+
     def busy(self) -> list[SessionKey]:
         """Return the sessions that have something to do."""
         return list(self._queues)

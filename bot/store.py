@@ -7,7 +7,7 @@ Each method is one transaction. Three rules make a kill at any moment harmless:
 2. Its turns, its replies in the outbox and its ``done`` are one transaction: either all are
    there, or it is answered afresh.
 3. A message is ``unknown`` from before it is sent until its fate is known, so a kill
-   leaves it unknown, and what is unknown is never sent again.
+   leaves it unknown, and what is unknown is never sent again. An edit may be made again.
 
 Turns are only ever added: undo and reset are turns too. A prompt is cut when it is built.
 """
@@ -32,11 +32,19 @@ InboxState = Literal["accepted", "done", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An event in the inbox that waits for its answer."""
+    """An event in the inbox that waits for its answer.
+
+    Attributes:
+        id: its row.
+        session: where it was said.
+        event: what was said.
+        shown: the message that shows part of the answer already, since before a restart.
+    """
 
     id: int
     session: SessionKey
     event: Event
+    shown: Outgoing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +106,15 @@ class Store:
 
     async def waiting(self) -> list[Accepted]:
         """Return the events that nobody has answered yet, oldest first."""
-        sql = "SELECT id, session, event FROM inbox WHERE state = 'accepted' ORDER BY id"
-        rows = await self._transaction(lambda db: db.conn.execute(sql).fetchall(), long=True)
+        rows = await self._transaction(lambda db: db.conn.execute(_WAITING).fetchall(), long=True)
         return [
-            Accepted(id, SessionKey.parse(session), self._events.validate_json(event))
-            for id, session, event in rows
+            Accepted(
+                id,
+                SessionKey.parse(session),
+                self._events.validate_json(event),
+                self._read_message(shown, message) if shown is not None else None,
+            )
+            for id, session, event, shown, message in rows
         ]
 
     # --- answers ------------------------------------------------------------------------------
@@ -127,10 +139,10 @@ class Store:
         return await self._transaction(work)
 
     async def begin(self, events: Sequence[Accepted], message: Outgoing) -> Outgoing:
-        """Begin to show a reply while it grows: from here on its fate is unknown.
+        """Note that a first part of a reply is about to be sent, to be edited as it grows.
 
-        The events count as answered, since part of the answer may be seen. End it with
-        :meth:`finish`.
+        Until :meth:`begun` tells its fate, the events count as answered: killed in between,
+        nobody knows whether it can be seen.
         """
 
         def work(db: Database) -> Outgoing:
@@ -139,20 +151,39 @@ class Store:
 
         return await self._transaction(work)
 
-    async def finish(self, answer: Answer, begun: Outgoing) -> list[Outgoing]:
-        """Write down an answer whose first message was begun; returns what has to be sent.
+    async def begun(
+        self, events: Sequence[Accepted], message: Outgoing, outcome: Outcome
+    ) -> Outgoing | None:
+        """Note what became of a first part; the events wait for their answer again.
 
-        That message stays unknown: killed now, it must not be sent beside what was shown.
+        Returns:
+            What the whole reply has to take the place of, if that can be done; end it with
+            :meth:`finish`. After a restart it is :attr:`Accepted.shown`.
         """
-        first, *others = answer.messages
-        whole = replace(first, id=begun.id)
+        # One that was not delivered is not tried again by itself: its reply has grown since.
+        fate = Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
+        shown = None
+        if isinstance(outcome, Sent) and outcome.message_id:
+            shown = replace(message, edits=outcome.message_id)
+
+        def work(db: Database) -> None:
+            _mark(db, events, "accepted")
+            _fate_of(message, fate)(db)
+            if shown is not None:
+                self._rewrite(db, shown, "shown")
+
+        await self._transaction(work)
+        return shown
+
+    async def finish(self, answer: Answer, shown: Outgoing) -> list[Outgoing]:
+        """Write down an answer part of which is shown; returns what has to be edited and sent."""
+        first, *others = answer.messages or [shown]
+        whole = replace(first, id=shown.id, edits=shown.edits)
 
         def work(db: Database) -> list[Outgoing]:
+            _mark(db, answer.events, "done")
             _write_turns(db, answer)
-            db.conn.execute(
-                "UPDATE outbox SET message = ? WHERE id = ?",
-                (self._dump_message(whole), int(begun.id)),
-            )
+            self._rewrite(db, whole, "pending")
             return [whole, *(self._put(db, answer.events[0], message) for message in others)]
 
         return await self._transaction(work)
@@ -174,14 +205,7 @@ class Store:
 
         Nobody has to wait for that: killed before it is on disk, the message stays unknown.
         """
-        if isinstance(outcome, Sent):
-            work = _outcome_of(message, "sent", outcome.message_id)
-        elif isinstance(outcome, Failed):
-            state = "failed" if outcome.retry_after is None else "pending"
-            work = _outcome_of(message, state, reason=outcome.reason)
-        else:
-            work = _outcome_of(message, "unknown", reason=outcome.reason)
-        self._transaction.later(work)
+        self._transaction.later(_fate_of(message, outcome))
 
     async def unsent(self) -> list[tuple[SessionKey, Outgoing]]:
         """Return the messages that were never begun to be sent, oldest first."""
@@ -260,6 +284,11 @@ class Store:
     def _dump_message(self, message: Outgoing) -> str:
         return self._messages.dump_json(message).decode()
 
+    def _rewrite(self, db: Database, message: Outgoing, state: str) -> None:
+        """Replace what is written of a message that is in the outbox."""
+        values = (self._dump_message(message), state, int(message.id))
+        db.conn.execute("UPDATE outbox SET message = ?, state = ? WHERE id = ?", values)
+
     def _put(
         self, db: Database, to: Accepted, message: Outgoing, state: str = "pending"
     ) -> Outgoing:
@@ -286,13 +315,19 @@ class Store:
             db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
         for column in ("scope", "key"):  # what plugins keep of a chat
             db.conn.execute(f"UPDATE OR REPLACE plugin_storage SET {_REKEY.format(column)}", rekey)
+        # What is shown cannot be edited from the new chat, where its number is another message's.
+        db.conn.execute(
+            "UPDATE outbox SET state = 'sent' WHERE state = 'shown' AND "
+            "(session = ? OR substr(session, 1, ?) = ?)",
+            (after, len(after) + 1, f"{after}:"),
+        )
         for id, text in db.conn.execute(
             "SELECT id, message FROM outbox WHERE state = 'pending' AND "
             "(session = ? OR substr(session, 1, ?) = ?)",
             (after, len(after) + 1, f"{after}:"),
         ).fetchall():
             message = self._messages.validate_json(text)
-            moved = replace(message, chat=replace(message.chat, id=chat))
+            moved = replace(message, chat=replace(message.chat, id=chat), edits=None)
             db.conn.execute(
                 "UPDATE outbox SET message = ? WHERE id = ?", (self._dump_message(moved), id)
             )
@@ -306,6 +341,11 @@ _INSERT_EVENT = (
 _INSERT_MESSAGE = (
     "INSERT INTO outbox (session, round, user, state, message, created) VALUES (?, ?, ?, ?, ?, ?)"
 )
+_WAITING = """
+    SELECT inbox.id, inbox.session, inbox.event, outbox.id, outbox.message FROM inbox
+    LEFT JOIN outbox ON outbox.round = inbox.id AND outbox.state = 'shown'
+    WHERE inbox.state = 'accepted' ORDER BY inbox.id
+"""
 _REKEY = "{0} = ? || substr({0}, ?) WHERE {0} = ? OR substr({0}, 1, ?) = ?"
 
 
@@ -322,6 +362,15 @@ def count_rows(db: Database) -> dict[str, int]:
 def _mark(db: Database, events: Sequence[Accepted], state: InboxState) -> None:
     rows = [(state, accepted.id) for accepted in events]
     db.conn.executemany("UPDATE inbox SET state = ? WHERE id = ?", rows)
+
+
+def _fate_of(message: Outgoing, outcome: Outcome) -> Work[object]:
+    if isinstance(outcome, Sent):
+        return _outcome_of(message, "sent", outcome.message_id)
+    if isinstance(outcome, Failed):
+        state = "failed" if outcome.retry_after is None else "pending"
+        return _outcome_of(message, state, reason=outcome.reason)
+    return _outcome_of(message, "unknown", reason=outcome.reason)
 
 
 def _outcome_of(

@@ -115,8 +115,13 @@ class Loopback:
         self.sent.append(message)
         return Sent(f"sent-{message.id}")
 
-    async def draft(self, message: Outgoing) -> None:
+    async def edit(self, message: Outgoing) -> Outcome:
         """Not called."""
+        raise NotImplementedError
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """Not called."""
+        raise NotImplementedError
 
     async def show_typing(self, account: Account, chat: Chat) -> None:
         """Not called."""

@@ -67,8 +67,13 @@ class Console:
         print(message.text, flush=True)  # noqa: T201
         return Sent(message.id)
 
-    async def draft(self, message: Outgoing) -> None:
+    async def edit(self, message: Outgoing) -> Outcome:
         """Not called: what is printed cannot be taken back."""
+        raise NotImplementedError
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """Not called: what is printed cannot be taken back."""
+        raise NotImplementedError
 
     async def show_typing(self, account: Account, chat: Chat) -> None:
         """Not called."""

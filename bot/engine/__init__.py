@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 from trainer.chat import Message
@@ -11,6 +13,23 @@ from trainer.persona import Persona
 
 ALL_ROUNDS = sys.maxsize
 """As many as there are: :attr:`Engine.rounds` of what cuts a history by its words."""
+
+_wanted: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: True)
+
+
+def is_wanted() -> bool:
+    """Tell an engine, in the thread that asked it, whether its reply is waited for still."""
+    return _wanted.get()()
+
+
+@contextmanager
+def wanted_while(condition: Callable[[], bool]) -> Iterator[None]:
+    """Let :func:`is_wanted` tell ``condition`` inside."""
+    before = _wanted.set(condition)
+    try:
+        yield
+    finally:
+        _wanted.reset(before)
 
 
 class Engine(Protocol):
@@ -33,8 +52,9 @@ class Engine(Protocol):
         Mostly it has grown. Where a guard threw a reply away it begins anew, and may be empty
         in the end. The last one is the reply.
 
-        Closing the iterator ends the reply. Whatever of a long history the model cannot
-        see is left out here, never by the caller.
+        Closing the iterator ends the reply. One that waits between two steps asks
+        :func:`is_wanted` meanwhile. Whatever of a long history the model cannot see is left
+        out here, never by the caller.
 
         Args:
             messages: user and assistant in turn, the user first and last.

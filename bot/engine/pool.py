@@ -3,7 +3,7 @@
 An engine is ordinary code that blocks (:class:`bot.engine.Engine`), so each reply runs in
 one of a few threads; how many is the limit on replies at a time. A reply that takes too
 long, or that nobody wants any more, is given up at once for whoever waits; its thread is
-free again at the model's next word.
+free again at the model's next word, or when the engine asks whether it is wanted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from bot.engine import Engine
+from bot.engine import Engine, wanted_while
 from bot.errors import EngineError
 from trainer.chat import Message
 from trainer.language import say
@@ -94,10 +94,11 @@ class Thought:
         if self._unwanted:
             return
         try:
-            for reply in engine.stream(messages):
-                if self._unwanted:
-                    return
-                self._put(reply)
+            with wanted_while(lambda: not self._unwanted):
+                for reply in engine.stream(messages):
+                    if self._unwanted:
+                        return
+                    self._put(reply)
         except Exception as error:  # whatever it is, it is for the reader to deal with
             self._put(_End(error))
         else:

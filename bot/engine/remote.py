@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from itertools import count, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiohttp
 
 from bot.config import Remote
+from bot.engine import is_wanted
 from bot.errors import EngineError
 from bot.secrets import read_secret
 from trainer.chat import Message
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 SILENCE = 60.0
 """Seconds without a byte after which a server is taken for dead."""
+
+LOOK = 0.2
+"""Seconds between two looks whether a reply is wanted still."""
 
 CONNECT = 10.0
 """Seconds to reach it."""
@@ -88,7 +92,7 @@ class RemoteEngine:
         text = ""
         try:
             while not self._stopped.is_set():
-                piece = self._wait(anext(pieces, None))
+                piece = self._wait(_next(pieces, is_wanted))
                 if piece is None:
                     return
                 text += piece
@@ -97,8 +101,8 @@ class RemoteEngine:
             if not self._stopped.is_set():
                 self._wait(pieces.aclose())
 
-    def _wait(self, work: Awaitable[T]) -> T:
-        return asyncio.run_coroutine_threadsafe(_awaited(work), self._loop).result()
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _request(
         self, messages: Sequence[Message], sampling: Sampling
@@ -189,6 +193,18 @@ def _piece(line: bytes) -> str:
         case dict():
             return ""
     raise ValueError(repr(data[:80]))
+
+
+async def _next(pieces: AsyncGenerator[str, None], wanted: Callable[[], bool]) -> str | None:
+    """Return the next piece; None at the end, or as soon as nobody wants it any more."""
+    piece = asyncio.ensure_future(_awaited(anext(pieces, None)))
+    while not piece.done():
+        await asyncio.wait((piece,), timeout=LOOK)
+        if not piece.done() and not wanted():
+            piece.cancel()
+            await asyncio.wait((piece,))
+            return None
+    return piece.result()
 
 
 async def _awaited(work: Awaitable[T]) -> T:

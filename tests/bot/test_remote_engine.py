@@ -1,3 +1,4 @@
+import asyncio
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from bot.config import Remote
 from bot.engine import Engine
+from bot.engine.pool import EnginePool
 from bot.engine.remote import RemoteEngine, load_remote, opening
 from bot.errors import BotConfigError, EngineError
 from bot.testing import TESTER, talking
@@ -97,6 +99,38 @@ def test_a_reply_nobody_wants_ends_its_request() -> None:
         assert next(replies) == "H"
         replies.close()  # type: ignore[attr-defined]
         assert api.ended.wait(5)
+
+
+@pytest.mark.parametrize("letters", [0, 1])
+@pytest.mark.anyio
+async def test_a_server_that_only_shows_signs_of_life_holds_no_thread(letters: int) -> None:
+    """Past the deadline its request is over, and the only thread answers the next message."""
+    api = ChatApi(fault="hang", letters=letters)
+    with engine(api) as remote:
+        pool = EnginePool(1, deadline=0.5)
+        with pytest.raises(EngineError, match="no reply within"):
+            [reply async for reply in pool.answer(remote, HELLO).stream()]
+        assert await asyncio.to_thread(api.ended.wait, 5)
+        api.fault = ""
+        thought = pool.answer(remote, HELLO)
+        assert [reply async for reply in thought.stream()][-1] == "Hello there."
+        pool.close()
+
+
+@pytest.mark.anyio
+async def test_a_reset_ends_a_request_at_once() -> None:
+    api = ChatApi(fault="hang")
+    config = {"limits": {"replies": 1}}
+    with engine(api) as remote:
+        async with talking(Path("plugins/session.py"), engines={"r": remote}, config=config) as it:
+            saying = asyncio.create_task(it.say("hi"))
+            while not api.requests:
+                await asyncio.sleep(0.01)
+            await it.say("/reset")
+            assert await asyncio.to_thread(api.ended.wait, 5)
+            api.fault = ""
+            assert (await it.say("hi"))[-1] == "Hello there."
+            await saying
 
 
 def test_stopping_ends_a_reply_under_way() -> None:

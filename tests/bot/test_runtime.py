@@ -149,6 +149,26 @@ async def test_reset_does_not_wait_for_the_reply_it_makes_pointless() -> None:
         assert await talk.runtime.store.history(talk.session(), 5) == []
 
 
+async def test_a_reset_gives_up_the_questions_that_wait_and_no_commands() -> None:
+    engine = BlockingEngine()
+    plugins = [Path("plugins/session.py"), Path("plugins/help.py")]
+    async with talking(*plugins, engines={"robin": engine}) as talk:
+        await talk.runtime.receive(event("one", 1))
+        await engine.until_asked()
+        for number, text in enumerate(("two", "/help", "three"), 2):
+            await talk.runtime.receive(event(text, number))
+        await talk.runtime.receive(event("/reset", 5))
+        await talk.runtime.receive(event("four", 6))
+        engine.go.set()
+        texts = await talk.heard()
+        assert "/help" in texts[-3] and texts[-2] == "All that was said is forgotten."
+        assert texts[-1] == "Let me think."
+        history = await talk.runtime.store.history(talk.session(), 9)
+        assert [one.user for one in history] == ["four"]
+        counts = await talk.runtime.store.counts()
+        assert counts["inbox.done"] == 6 and "inbox.accepted" not in counts
+
+
 async def test_a_reset_by_someone_who_may_not_leaves_the_reply_alone() -> None:
     engine = BlockingEngine()
     folder = Path(__file__).parents[2] / "plugins"
@@ -183,17 +203,6 @@ async def test_a_chat_that_is_left_out_hears_nothing_unasked() -> None:
         await talk.runtime.reload(denied, None)
         with pytest.raises(PluginError, match="leaves loopback"):
             await talk.runtime.send(talk.session("bad"), "hello?")
-
-
-async def test_a_reply_that_cannot_be_shown_while_it_grows_is_said_whole(tmp_path: Path) -> None:
-    async with talking() as talk:
-        drafts = Drafts(talk)
-
-        async def full(*_: object) -> None:
-            raise StoreError("full")
-
-        talk.runtime.store.begin = full  # type: ignore[method-assign]
-        assert await talk.say("hi") == ["hi"] and drafts.shown == []
 
 
 async def test_a_reply_that_takes_too_long_becomes_an_excuse(
@@ -437,42 +446,6 @@ async def test_denied_chats_and_talk_of_others_leave_no_trace() -> None:
         assert await talk.say("hi", chat="bad") == []
         assert await talk.say("not for you", chat="g", kind="group") == []
         assert await talk.runtime.store.counts() == {"turns": 0}
-
-
-class Drafts:
-    """Makes the loopback show replies while they grow."""
-
-    def __init__(self, talk: Talk) -> None:
-        self.shown: list[Outgoing] = []
-        talk.adapter.capabilities = Capabilities(can_draft=True)  # type: ignore[misc]
-        talk.adapter.draft = self.draft  # type: ignore[method-assign]
-
-    async def draft(self, message: Outgoing) -> None:
-        self.shown.append(message)
-
-
-async def test_a_reply_is_shown_while_it_grows_and_ended_by_the_same_id() -> None:
-    engine = BlockingEngine()
-    engine.go.set()
-    async with talking(engines={"robin": engine}) as talk:
-        drafts = Drafts(talk)
-        assert await talk.say("hi") == ["Let me think."]
-        assert [one.text for one in drafts.shown] == ["Let me", "Let me think."]
-        assert {one.id for one in drafts.shown} == {talk.adapter.sent[0].id}
-
-
-async def test_a_reply_cut_off_while_shown_is_not_said_again(tmp_path: Path) -> None:
-    store, engine = tmp_path / "bot.db", BlockingEngine()
-    config = {"operation": {"drain": 0}}
-    async with talking(engines={"robin": engine}, config=config, store=store) as talk:
-        drafts = Drafts(talk)
-        await talk.runtime.receive(event("hi", 1))
-        while not drafts.shown:
-            await asyncio.sleep(0.01)
-    engine.go.set()
-    async with talking(store=store) as talk:
-        assert await talk.heard() == []
-        assert (await talk.runtime.store.counts())["outbox.unknown"] == 1
 
 
 async def test_typing_is_shown_while_it_thinks() -> None:

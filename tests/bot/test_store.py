@@ -123,13 +123,58 @@ async def test_a_reply_that_was_begun_is_not_answered_again(tmp_path: Path) -> N
     store.close()
 
 
-async def test_a_reply_that_was_begun_is_finished_with_the_same_id(store: Store) -> None:
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [
+        (Failed("away", retry_after=1.0), "failed"),
+        (Unknown("timeout"), "unknown"),
+        (Sent(""), "sent"),
+    ],
+)
+async def test_a_first_part_that_cannot_be_edited_leaves_the_whole_to_be_said(
+    store: Store, outcome: Sent | Unknown | Failed, state: str
+) -> None:
     one = await accepted(store, 1)
-    begun = await store.begin([one], outgoing(""))
-    answer = Answer([one], ("q", "a b"), messages=[outgoing("a"), outgoing("b")])
-    first, second = await store.finish(answer, begun)
-    assert first == replace(begun, text="a") and second.text == "b"
+    begun = await store.begin([one], outgoing("a"))
+    assert await store.begun([one], begun, outcome) is None
+    assert await store.waiting() == [one] and await store.unsent() == []
+    assert (await store.counts())[f"outbox.{state}"] == 1
+
+
+async def test_a_reply_that_is_shown_is_finished_after_a_restart(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bot.db")
+    one = await accepted(store, 1)
+    begun = await store.begin([one], outgoing("a"))
+    shown = await store.begun([one], begun, Sent("77"))
+    assert shown == replace(begun, edits="77")
+    store.close()  # as if it were killed here
+    store = Store(tmp_path / "bot.db")
+    assert await store.unsent() == []
+    (again,) = await store.waiting()
+    assert again == replace(one, shown=shown) and again.shown
+    answer = Answer([again], ("q", "a b"), messages=[outgoing("a!"), outgoing("b")])
+    first, second = await store.finish(answer, again.shown)
+    assert first == replace(shown, text="a!") and second.text == "b" and not second.edits
     assert [one.assistant for one in await store.history(one.session, 5)] == ["a b"]
+    store.close()  # and here
+    store = Store(tmp_path / "bot.db")
+    assert await store.waiting() == []
+    assert [message for _, message in await store.unsent()] == [first, second]
+    store.close()
+
+
+async def test_what_is_shown_in_a_chat_that_moves_is_said_anew(store: Store) -> None:
+    one, two = await accepted(store, 1), await accepted(store, 2)
+    begun = await store.begin([one], outgoing("a"))
+    assert await store.begun([one], begun, Sent("77"))
+    begun = await store.begin([two], outgoing("b"))
+    shown = await store.begun([two], begun, Sent("78"))
+    assert shown is not None
+    await store.finish(Answer([two], ("q", "b"), messages=[outgoing("b")]), shown)
+    await store.move_chat(ACCOUNT, "c", "new")
+    (again,) = await store.waiting()
+    ((_, message),) = await store.unsent()
+    assert again.shown is None and message.edits is None and message.chat.id == "new"
 
 
 async def test_a_chat_that_moves_takes_everything_along(store: Store) -> None:

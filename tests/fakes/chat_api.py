@@ -20,14 +20,16 @@ class ChatApi:
     Attributes:
         replies: texts, one a request; the last one comes again and again.
         status: of every response; other than 200, ``body`` is its text.
-        fault: ``hang`` sends nothing after the first word, ``cut`` closes there, ``garbage``
-            sends no JSON, ``error`` sends an error event.
+        fault: ``hang`` sends nothing more from some letter on but signs of life, ``cut`` closes
+            there, ``garbage`` sends no JSON, ``error`` sends an error event.
+        letters: that come before the fault.
     """
 
     replies: list[str] = field(default_factory=lambda: ["Hello there."])
     status: int = 200
     body: str = "no"
     fault: str = ""
+    letters: int = 1
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -50,7 +52,7 @@ class ChatApi:
         reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
         await response.write(b'data: {"choices": [{"delta": {"role": "assistant"}}]}\n\n: hm\n\n')
         for index, letter in enumerate(reply):
-            if self.fault and index == 1:
+            if self.fault and index == self.letters:
                 await self._fail(request, response)
             piece = {"choices": [{"delta": {"content": letter}}]}
             await response.write(f"data: {json.dumps(piece)}\n\n".encode())

@@ -75,8 +75,13 @@ class Ledger:
         await asyncio.sleep(self._chance.random() * 0.003)
         return Sent(message.id)
 
-    async def draft(self, message: Outgoing) -> None:
+    async def edit(self, message: Outgoing) -> Outcome:
         """Not called."""
+        raise NotImplementedError
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """Not called."""
+        raise NotImplementedError
 
     async def show_typing(self, account: Account, chat: Chat) -> None:
         """Not called."""

@@ -106,8 +106,13 @@ class OneBotV11:
             self._hub.remember(self_id, outcome.message_id)
         return outcome
 
-    async def draft(self, message: Outgoing) -> None:
+    async def edit(self, message: Outgoing) -> Outcome:
         """Not called: what was said on QQ cannot be edited."""
+        raise NotImplementedError
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """Not called: what was said on QQ cannot be edited."""
+        raise NotImplementedError
 
     async def show_typing(self, account: Account, chat: Chat) -> None:
         """Not called: OneBot v11 has no such action."""

@@ -64,12 +64,18 @@ class Telegram:
     """
 
     platform = PLATFORM
-    capabilities = Capabilities(LONGEST_MESSAGE, utf16_length, can_type=True, can_draft=True)
 
     def __init__(self, config: TelegramConfig, inlet: Inlet, timing: Timing | None = None) -> None:
         self._config = config
         self._inlet = inlet
         self._timing = timing or Timing()
+        self.capabilities = Capabilities(
+            LONGEST_MESSAGE,
+            utf16_length,
+            can_type=True,
+            draft_every=self._timing.pace.draft,
+            edit_every=self._timing.pace.edit,
+        )
         self._line = Line(PLATFORM, self._timing.backoff)
         self._stopped = asyncio.Event()
         self._parts: _Parts | None = None
@@ -112,15 +118,17 @@ class Telegram:
             return
         if isinstance(self._parts.source, Webhook):
             await self._parts.source.close()
-        await self._parts.sending.close()
         await self._parts.roles.close()
         await self._parts.client.close()
 
     async def send(self, message: Outgoing) -> Outcome:
         return await self._started.sending.send(message)
 
-    async def draft(self, message: Outgoing) -> None:
-        await self._started.sending.draft(message)
+    async def edit(self, message: Outgoing) -> Outcome:
+        return await self._started.sending.edit(message)
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        return await self._started.sending.draft(message)
 
     async def show_typing(self, account: Account, chat: Chat) -> None:
         await self._started.sending.show_typing(chat)

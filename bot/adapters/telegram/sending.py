@@ -1,23 +1,18 @@
-"""What the bot says: messages, replies that grow while they are thought up, typing.
+"""What the bot says: messages, edits and drafts of them, typing.
 
 Texts go out as plain text, so that nothing a model writes is ever read as markup, and
 without previews, so that no address it makes up is fetched. A call that may have had its
-effect is never repeated, except an edit, which may be made twice.
-
-A reply grows as a draft in a private chat, and in a group as a message that is edited:
-Telegram asks for no more than twenty of them a minute there.
+effect is never repeated here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from aiogram.enums import ChatAction
-from aiogram.methods import EditMessageText, GetChatMember, SendChatAction
+from aiogram.methods import GetChatMember, SendChatAction
 from aiogram.types import User
 
 from bot.adapters.telegram.calls import draft_call, edit_call, readdressed, send_call, topic
@@ -28,7 +23,6 @@ from bot.adapters.telegram.client import (
     MovedError,
     NoConnectionError,
     RefusedError,
-    UnclearError,
 )
 from bot.event import Chat, Failed, Outcome, Outgoing, Sent, Unknown
 
@@ -37,9 +31,6 @@ log = logging.getLogger(__name__)
 LONGEST_MESSAGE = 4000
 """Code units of a text; 96 of Telegram's 4096 are left for the name of who is mentioned."""
 _LONGEST_NAME = 40
-_EDITS = 3
-_FORGOTTEN_AFTER = 600.0
-"""Seconds after which a draft that nobody ended (its reply was given up) is let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +39,13 @@ class Pace:
 
     Attributes:
         draft: between two drafts in a private chat.
-        edit: between two edits in a group, and before the first message.
+        edit: between two edits of a message, of which a group bears twenty a minute.
         reconnect: after which a message may be tried that found no connection.
     """
 
     draft: float = 1.0
     edit: float = 3.0
     reconnect: float = 5.0
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A reply that grows.
-
-    Attributes:
-        due: when it may be shown again, by the loop's clock.
-        showing: the call that shows it, under way or done.
-        text: what it shows.
-        message_id: the group's message that shows it.
-        mentioned: whom that message mentions.
-        is_over: it is not shown any more.
-    """
-
-    due: float
-    showing: asyncio.Future[None] | None = None
-    text: str = ""
-    message_id: int | None = None
-    mentioned: User | None = None
-    is_over: bool = False
 
 
 class Sending:
@@ -93,28 +63,33 @@ class Sending:
         self._client = client
         self._move_chat = move_chat
         self._pace = pace
-        self._drafts: dict[str, _Draft] = {}
 
     async def send(self, message: Outgoing) -> Outcome:
         """See :meth:`bot.adapter.Adapter.send`."""
-        draft = self._drafts.get(message.id)
         try:
-            outcome = await self._end_draft(draft, message) if draft else None
-            outcome = outcome or await self._send_anew(message)
+            return await self._send_anew(message)
         except CallError as error:
-            outcome = self._failure(error)
-        if not isinstance(outcome, Failed):
-            self._drafts.pop(message.id, None)
-        return outcome
+            return self._failure(error)
 
-    async def draft(self, message: Outgoing) -> None:
-        """See :meth:`bot.adapter.Adapter.draft`; returns at once, lest the reply waits for it."""
-        draft = self._drafts.get(message.id) or self._begin(message)
-        is_news = message.text.strip() and message.text != draft.text
-        is_busy = draft.showing is not None and not draft.showing.done()
-        if is_news and not (is_busy or draft.is_over or _now() < draft.due):
-            draft.text = message.text
-            draft.showing = asyncio.ensure_future(self._show(draft, message))
+    async def edit(self, message: Outgoing) -> Outcome:
+        """See :meth:`bot.adapter.Adapter.edit`."""
+        number = message.edits or ""
+        try:
+            await self._client.call(edit_call(message, int(number), await self._mentioned(message)))
+        except CallError as error:
+            if isinstance(error, RefusedError) and "message is not modified" in str(error):
+                return Sent(number)
+            return self._failure(error)
+        return Sent(number)
+
+    async def draft(self, message: Outgoing) -> Outcome:
+        """See :meth:`bot.adapter.Adapter.draft`."""
+        try:
+            await self._client.call(draft_call(message))
+        except CallError as error:
+            log.debug("a draft in %s is not shown: %s", message.chat.id, error)
+            return self._failure(error)
+        return Sent("")
 
     async def show_typing(self, chat: Chat) -> None:
         """See :meth:`bot.adapter.Adapter.show_typing`."""
@@ -126,14 +101,7 @@ class Sending:
         except CallError as error:
             log.debug("typing is not shown in %s: %s", chat.id, error)
 
-    async def close(self) -> None:
-        """Give up the drafts that are under way."""
-        under_way = [draft.showing for draft in self._drafts.values() if draft.showing]
-        for showing in under_way:
-            showing.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-
-    # --- messages -----------------------------------------------------------------------------
+    # ------------------------------------------------------------------------------------------
 
     async def _send_anew(self, message: Outgoing) -> Outcome:
         try:
@@ -168,70 +136,3 @@ class Sending:
                 return Failed(str(error))
             case _:
                 return Unknown(str(error))
-
-    # --- drafts -------------------------------------------------------------------------------
-
-    def _begin(self, message: Outgoing) -> _Draft:
-        """Begin a draft; in a group a short reply is said whole, without having been edited."""
-        now = _now()
-        lately = {key: it for key, it in self._drafts.items() if it.due > now - _FORGOTTEN_AFTER}
-        draft = _Draft(due=now + (self._pace.edit if message.chat.kind == "group" else 0))
-        self._drafts = {**lately, message.id: draft}
-        return draft
-
-    async def _show(self, draft: _Draft, message: Outgoing) -> None:
-        is_group = message.chat.kind == "group"
-        wait = self._pace.edit if is_group else self._pace.draft
-        try:
-            if is_group:
-                await self._show_message(draft, message)
-            else:
-                await self._client.call(draft_call(message))
-        except CallError as error:
-            log.debug("a draft in %s is not shown: %s", message.chat.id, error)
-            wait = error.seconds if isinstance(error, LaterError) else wait
-            # A first message that perhaps stands there cannot be edited; no second one, then.
-            is_first = is_group and draft.message_id is None
-            draft.is_over = is_first and isinstance(error, UnclearError)
-        draft.due = _now() + wait
-
-    async def _show_message(self, draft: _Draft, message: Outgoing) -> None:
-        if draft.message_id is not None:
-            await self._client.call(edit_call(message, draft.message_id, draft.mentioned))
-            return
-        draft.mentioned = await self._mentioned(message)
-        shown = await self._client.call(send_call(message, draft.mentioned))
-        draft.message_id = shown.message_id
-
-    async def _end_draft(self, draft: _Draft, message: Outgoing) -> Outcome | None:
-        """Let the draft become the message; None if the message has to be sent.
-
-        Raises:
-            CallError: the last edit failed; it may be made again.
-        """
-        draft.is_over = True
-        if draft.showing is not None:
-            await draft.showing  # it must not come after the message
-        if draft.message_id is None:
-            return None
-        try:
-            await self._edit(edit_call(message, draft.message_id, draft.mentioned))
-        except (LaterError, NoConnectionError, UnclearError):
-            raise
-        except RefusedError as error:
-            if "message is not modified" not in str(error):
-                draft.message_id = None  # it was deleted, or its group has moved
-                return None
-        return Sent(str(draft.message_id))
-
-    async def _edit(self, edit: EditMessageText) -> None:
-        """Make an edit, and again while nobody knows whether it was made."""
-        for _ in range(_EDITS - 1):
-            with suppress(UnclearError):
-                await self._client.call(edit)
-                return
-        await self._client.call(edit)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -322,6 +322,7 @@ def _state_name(state: str) -> str:
         "refused": say(zh="太多，没答", en="too much, refused"),
         "pending": say(zh="等着发出", en="to be sent"),
         "unknown": say(zh="没有回音", en="fate unknown"),
+        "shown": say(zh="正在说", en="being said"),
         "sent": say(zh="发出了", en="sent"),
         "failed": say(zh="没发出去", en="not delivered"),
     }.get(state, state)

@@ -87,7 +87,7 @@ class Message:
     @property
     def is_ours(self) -> bool:
         """Whether the bot said it."""
-        return self.state in ("pending", "unknown", "sent", "failed")
+        return self.state in ("pending", "unknown", "shown", "sent", "failed")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ from random import Random
 
 import pytest
 
+from bot.event import SessionKey
 from bot.store import Store
 from tests.bot.adapters.telegram.conftest import free_port, until
-from tests.fakes.bot_api import BotApi
+from tests.fakes.bot_api import TOKEN, BotApi
 from tests.fakes.bot_api_chats import Chat
+from tests.fakes.chat_api import ChatApi, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -81,9 +83,11 @@ async def run(folder: Path) -> asyncio.subprocess.Process:
     )
 
 
-def unknown(database: Path) -> int:
+def count(database: Path, state: str) -> int:
+    """Return how many messages there are in a state."""
+    sql = "SELECT count(*) FROM outbox WHERE state = ?"
     with closing(sqlite3.connect(database)) as db:
-        return int(db.execute("SELECT count(*) FROM outbox WHERE state = 'unknown'").fetchone()[0])
+        return int(db.execute(sql, [state]).fetchone()[0])
 
 
 async def test_renshe_run_is_killed_again_and_again(api: BotApi, tmp_path: Path) -> None:
@@ -101,7 +105,7 @@ async def test_renshe_run_is_killed_again_and_again(api: BotApi, tmp_path: Path)
         await asyncio.sleep(chance.uniform(0, 0.15))
         await kill(process)
     process = await run(tmp_path)
-    left = unknown(tmp_path / "bot.db")
+    left = count(tmp_path / "bot.db", "unknown")
     await until(lambda: sum(len(api.sent(chat)) for chat in chats) + left >= 40, 60)
     process.terminate()
     assert await asyncio.wait_for(process.wait(), 20) == 0
@@ -109,7 +113,44 @@ async def test_renshe_run_is_killed_again_and_again(api: BotApi, tmp_path: Path)
         answers = api.sent(chat)
         assert not [text for text, times in Counter(answers).items() if times > 1]
         assert answers == [text for text in asked[chat.id] if text in answers]
-    assert sum(len(api.sent(chat)) for chat in chats) >= 40 - unknown(tmp_path / "bot.db")
+    assert sum(len(api.sent(chat)) for chat in chats) >= 40 - count(tmp_path / "bot.db", "unknown")
+
+
+STREAMING = """
+store: bot.db
+personas: {{robin: {{remote: {{url: "{url}", model: m, persona: {persona}}}}}}}
+adapters: {{telegram: [{{token_env: TELEGRAM_TOKEN, api_url: {address}}}]}}
+delivery: {{typing_speed: 0}}
+"""
+
+
+async def test_killed_while_replies_grow(api: BotApi, tmp_path: Path) -> None:
+    """A draft begins anew, a group's message is gone on with; each question is answered once."""
+    ann, group = api.chats.private(501), api.chats.group(-77)
+    with serving(ChatApi(["Hello there. Who are you?"], fault="hang", letters=13)) as model:
+        settings = STREAMING.format(url=model.url, persona=PERSONA, address=api.address)
+        (tmp_path / "renshe.yaml").write_text(settings, "utf-8")
+        process = await run(tmp_path)
+        await until(lambda: api.updates.is_polled, 60)
+        api.say(ann, "hi")
+        api.say(group, "@Snow_Bot hi")
+        await until(lambda: api.draft(ann) and api.sent(group), 60)
+        assert "Hello there.".startswith(api.sent(group)[0])
+        await until(lambda: count(tmp_path / "bot.db", "shown") == 1)
+        await kill(process)
+        model.fault = ""
+        process = await run(tmp_path)
+        whole = ["Hello there. Who are you?"]
+        await until(lambda: api.sent(ann) == whole and api.sent(group) == whole, 60)
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 20) == 0
+    assert len(api.called("sendMessage")) == 2 and api.draft(ann) is None
+    store = Store(tmp_path / "bot.db")
+    for chat in (ann, group):
+        key = SessionKey("telegram", TOKEN.partition(":")[0], str(chat.id))
+        assert [one.assistant for one in await store.history(key, 5)] == whole
+    assert await store.waiting() == [] and count(tmp_path / "bot.db", "sent") == 2
+    store.close()
 
 
 def ask(api: BotApi, chats: list[Chat], asked: dict[int, list[str]], count: int) -> None:

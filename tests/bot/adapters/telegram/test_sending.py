@@ -1,8 +1,6 @@
 """What is sent is plain text, once; what is unclear stays so; replies grow without flooding."""
 
-import asyncio
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 
@@ -161,148 +159,86 @@ async def test_typing_is_shown_and_its_failure_is_not_felt(api: BotApi, inbox: I
     assert [call.params["action"] for call in api.called("sendChatAction")] == ["typing"] * 3
 
 
-# --- drafts -----------------------------------------------------------------------------------
+# --- replies that grow ------------------------------------------------------------------------
 
 
-async def test_a_private_reply_grows_as_a_draft_and_ends_as_a_message(
-    api: BotApi, inbox: Inbox
-) -> None:
+async def test_a_draft_grows_and_a_message_ends_it(api: BotApi, inbox: Inbox) -> None:
     ann = api.chats.private(501)
     async with running(api, inbox) as adapter:
-        for end in range(1, 41):
-            await adapter.draft(outgoing(PRIVATE, "雪" * end))
-            await asyncio.sleep(0.005)
-        assert api.draft(ann) and not api.sent(ann)
+        for end in range(1, 4):
+            drafted = await adapter.draft(outgoing(PRIVATE, "雪" * end, "draft 1"))
+            assert isinstance(drafted, Sent)
+        assert api.draft(ann) == "雪" * 3 and not api.sent(ann)
         await adapter.send(outgoing(PRIVATE, "雪" * 40))
     assert api.draft(ann) is None and api.sent(ann) == ["雪" * 40]
-    drafts = api.called("sendMessageDraft")
-    assert 2 <= len(drafts) < 20 and len({call.params["draft_id"] for call in drafts}) == 1
-    assert all(b.at - a.at >= 0.049 for a, b in pairwise(drafts))
+    assert len({call.params["draft_id"] for call in api.called("sendMessageDraft")}) == 1
 
 
-async def test_a_group_reply_grows_by_edits(api: BotApi, inbox: Inbox) -> None:
-    group = api.chats.group(-77)
-    asked = str(api.say(group, "a")["message_id"])
+async def test_a_draft_that_is_not_shown_says_when_to_come_again(api: BotApi, inbox: Inbox) -> None:
+    api.chats.private(501)
+    api.fault("sendMessageDraft", Fault.refuse(429, "later", retry_after=9), Fault("drop"))
     async with running(api, inbox) as adapter:
-        for end in range(1, 41):
-            await adapter.draft(outgoing(GROUP, "雪" * end, reply_to=asked))
-            await asyncio.sleep(0.005)
-        (growing,) = api.sent(group)
-        assert 0 < len(growing) < 41
-        outcome = await adapter.send(outgoing(GROUP, "雪" * 41, reply_to=asked))
-    assert isinstance(outcome, Sent)
-    assert api.sent(group) == ["雪" * 41]
-    calls = [*api.called("sendMessage"), *api.called("editMessageText")]
-    assert len(api.called("sendMessage")) == 1 and 3 <= len(calls) < 20
-    assert all(b.at - a.at >= 0.049 for a, b in pairwise(calls[:-1]))
+        later = await adapter.draft(outgoing(PRIVATE, "雪"))
+        unclear = await adapter.draft(outgoing(PRIVATE, "雪"))
+    assert isinstance(later, Failed) and later.retry_after == 9
+    assert isinstance(unclear, Unknown)
 
 
-async def test_a_short_group_reply_is_sent_whole(api: BotApi, inbox: Inbox) -> None:
-    group = api.chats.group(-77)
+async def edited(api: BotApi, inbox: Inbox, *faults: Fault, end: str = "在哦") -> Outcome:
+    """A message in a group is edited once, and meets ``faults``."""
     async with running(api, inbox) as adapter:
-        await adapter.draft(outgoing(GROUP, "在"))
-        await adapter.send(outgoing(GROUP, "在哦"))
-    assert api.sent(group) == ["在哦"] and not api.called("editMessageText")
-
-
-async def grown(api: BotApi, inbox: Inbox, *faults: Fault, end: str = "在哦") -> Outcome:
-    """A group reply whose first part is shown; then its last edit meets ``faults``."""
-    async with running(api, inbox) as adapter:
-        await adapter.draft(outgoing(GROUP, "在"))
-        await asyncio.sleep(0.06)
-        await adapter.draft(outgoing(GROUP, "在"))
-        await until(lambda: api.called("sendMessage"))
+        sent = await adapter.send(outgoing(GROUP, "在"))
+        assert isinstance(sent, Sent)
         api.fault("editMessageText", *faults)
-        return await adapter.send(outgoing(GROUP, end))
+        outcome = await adapter.edit(outgoing(GROUP, end, edits=sent.message_id))
+    assert len(api.called("sendMessage")) == 1 and len(api.called("editMessageText")) == 1
+    assert not isinstance(outcome, Sent) or outcome == sent
+    return outcome
 
 
-async def test_a_last_edit_may_be_repeated(api: BotApi, inbox: Inbox) -> None:
+async def test_an_edit(api: BotApi, inbox: Inbox) -> None:
     group = api.chats.group(-77)
-    outcome = await grown(api, inbox, Fault("hang"), Fault("drop", accepted=True))
-    assert isinstance(outcome, Sent) and api.sent(group) == ["在哦"]
-    assert len(api.called("sendMessage")) == 1
+    assert isinstance(await edited(api, inbox), Sent) and api.sent(group) == ["在哦"]
+    (call,) = api.called("editMessageText")
+    assert "parse_mode" not in call.params
+    assert '"is_disabled": true' in call.params["link_preview_options"]
 
 
-async def test_a_last_edit_that_stays_unclear(api: BotApi, inbox: Inbox) -> None:
-    api.chats.group(-77)
-    assert isinstance(await grown(api, inbox, *[Fault("drop")] * 3), Unknown)
-    assert len(api.called("sendMessage")) == 1
-
-
-async def test_a_reply_that_has_grown_to_its_end_already(api: BotApi, inbox: Inbox) -> None:
+async def test_an_edit_that_changes_nothing_is_done(api: BotApi, inbox: Inbox) -> None:
     group = api.chats.group(-77)
-    assert isinstance(await grown(api, inbox, end="在"), Sent)
+    assert isinstance(await edited(api, inbox, end="在"), Sent)
     assert api.sent(group) == ["在"]
 
 
-async def test_a_growing_reply_that_was_deleted_is_sent_anew(api: BotApi, inbox: Inbox) -> None:
-    group = api.chats.group(-77)
-    outcome = await grown(api, inbox, Fault.refuse(400, "Bad Request: message to edit not found"))
-    assert isinstance(outcome, Sent) and api.sent(group) == ["在", "在哦"]
-
-
-async def test_a_last_edit_that_has_to_wait_long_is_edited_later(api: BotApi, inbox: Inbox) -> None:
-    group = api.chats.group(-77)
-    async with running(api, inbox) as adapter:
-        await adapter.draft(outgoing(GROUP, "在"))
-        await asyncio.sleep(0.06)
-        await adapter.draft(outgoing(GROUP, "在"))
-        api.fault("editMessageText", Fault.refuse(429, "later", retry_after=9))
-        outcome = await adapter.send(outgoing(GROUP, "在哦"))
-        assert isinstance(outcome, Failed) and outcome.retry_after == 9
-        assert isinstance(await adapter.send(outgoing(GROUP, "在哦")), Sent)
-    assert api.sent(group) == ["在哦"]
-
-
-async def test_a_first_part_that_is_unclear_is_not_shown_twice(api: BotApi, inbox: Inbox) -> None:
-    group = api.chats.group(-77)
-    api.fault("sendMessage", Fault("drop", accepted=True))
-    async with running(api, inbox) as adapter:
-        for end in range(1, 5):
-            await adapter.draft(outgoing(GROUP, "雪" * end))
-            await asyncio.sleep(0.06)
-        assert len(api.called("sendMessage")) == 1
-        await adapter.send(outgoing(GROUP, "雪" * 5))
-    assert api.sent(group) == ["雪" * 2, "雪" * 5]
-
-
-async def test_a_draft_obeys_the_server_and_its_failures_are_not_felt(
-    api: BotApi, inbox: Inbox
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        (Fault("drop", accepted=True), Unknown),
+        (Fault("hang"), Unknown),
+        (Fault.refuse(400, "Bad Request: message to edit not found"), Failed),
+    ],
+)
+async def test_an_edit_that_fails(
+    api: BotApi, inbox: Inbox, fault: Fault, outcome: type[Outcome]
 ) -> None:
-    ann = api.chats.private(501)
-    api.fault("sendMessageDraft", Fault.refuse(429, "later", retry_after=1), Fault("drop"))
-    async with running(api, inbox) as adapter:
-        for end in range(1, 25):
-            await adapter.draft(outgoing(PRIVATE, "雪" * end))
-            await asyncio.sleep(0.06)
-        await adapter.draft(outgoing(PRIVATE, "  "))
-        outcome = await adapter.send(outgoing(PRIVATE, "雪" * 25))
-    assert isinstance(outcome, Sent) and api.sent(ann) == ["雪" * 25]
-    first, second, *others = api.called("sendMessageDraft")
-    assert second.at - first.at >= 1 and others
+    api.chats.group(-77)
+    found = await edited(api, inbox, fault)
+    assert isinstance(found, outcome)
+    assert not isinstance(found, Failed) or found.retry_after is None
 
 
-async def test_a_late_draft_does_not_follow_the_message(api: BotApi, inbox: Inbox) -> None:
+async def test_an_edit_that_has_to_wait_says_how_long(api: BotApi, inbox: Inbox) -> None:
+    api.chats.group(-77)
+    outcome = await edited(api, inbox, Fault.refuse(429, "later", retry_after=9))
+    assert isinstance(outcome, Failed) and outcome.retry_after == 9
+
+
+async def test_an_edit_mentions_again(api: BotApi, inbox: Inbox) -> None:
     group = api.chats.group(-77)
+    api.say(group, "hi")
     async with running(api, inbox) as adapter:
-        await adapter.draft(outgoing(GROUP, "在"))
-        await asyncio.sleep(0.06)
-        api.fault("sendMessage", Fault("slow"))
-        begun = asyncio.get_running_loop().time()
-        for end in range(1, 4):
-            await adapter.draft(outgoing(GROUP, "在" * end))
-        assert asyncio.get_running_loop().time() - begun < 0.05
-        assert isinstance(await adapter.send(outgoing(GROUP, "在哦")), Sent)
-    assert api.sent(group) == ["在哦"] and len(api.called("editMessageText")) == 1
-
-
-async def test_replies_that_were_given_up_are_forgotten(
-    api: BotApi, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    api.chats.private(501)
-    async with running(api, inbox) as adapter:
-        monkeypatch.setattr("bot.adapters.telegram.sending._FORGOTTEN_AFTER", 0.0)
-        for index in range(20):
-            await adapter.draft(outgoing(PRIVATE, "在", f"{index}"))
-            await asyncio.sleep(0.06)
-        assert len(adapter._started.sending._drafts) <= 2
+        sent = await adapter.send(outgoing(GROUP, "在"))
+        assert isinstance(sent, Sent)
+        message = outgoing(GROUP, "在哦", mention=str(ANN["id"]), edits=sent.message_id)
+        assert isinstance(await adapter.edit(message), Sent)
+    assert api.sent(group) == [f"{ANN['first_name']} 在哦"]
