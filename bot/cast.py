@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from random import choice
 
@@ -122,21 +123,27 @@ def load_players(
         RensheError: a persona file, a checkpoint, a base or a key is missing or wrong.
     """
     players = {}
-    for name, entry in config.personas.items():
-        before, made_of = (former or {}).get(name), _made_of(entry)
-        if before is not None and made_of is not None and before.made_of == made_of:
-            players[name] = before
-            continue
-        report(say(zh=f"准备 {name}", en=f"getting {name} ready"), 0.0)
-        players[name] = Player(name, _engine(entry, report), entry.tired, made_of)
+    with ExitStack() as unused:  # what was loaded before the one that cannot be is stopped
+        for name, entry in config.personas.items():
+            before, made_of = (former or {}).get(name), _made_of(entry)
+            if before is not None and made_of is not None and before.made_of == made_of:
+                players[name] = before
+                continue
+            report(say(zh=f"准备 {name}", en=f"getting {name} ready"), 0.0)
+            players[name] = Player(name, _engine(entry, report), entry.tired, made_of)
+            unused.callback(players[name].engine.stop)
+        unused.pop_all()
     return players
 
 
 def _made_of(entry: PersonaConfig) -> tuple[PersonaConfig, str] | None:
     """Return what a tuned engine depends on; none for others, which are loaded in no time."""
-    if entry.tuned is None or not (index := entry.tuned.run / RUN_FILE).is_file():
+    if entry.tuned is None:
         return None
-    return entry, index.read_text("utf-8")
+    try:
+        return entry, (entry.tuned.run / RUN_FILE).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):  # loading it says what is wrong
+        return None
 
 
 def _engine(entry: PersonaConfig, report: Report) -> Engine:

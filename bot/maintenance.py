@@ -43,6 +43,12 @@ round in it, as a correction is.
 
 DAY = 24 * 60 * 60
 
+_PRUNE = """
+    DELETE FROM {0} WHERE state <> '{1}' AND created < ?1 AND id < coalesce(
+        (SELECT min(id) FROM {0} WHERE created BETWEEN ?1 AND ?2), id + 1)
+"""
+"""Deletes the rows from before a time that are not in a state any more; the second is now."""
+
 
 def check_database(path: Path) -> dict[str, int]:
     """Return how much of what there is.
@@ -88,16 +94,17 @@ def forget_user(path: Path, user: str) -> int:
 
 
 def prune_database(path: Path, days: int) -> int:
-    """Delete what was received and sent more than ``days`` ago and is done with."""
-    before = time.time() - days * DAY
+    """Delete what was received and sent more than ``days`` ago and is done with.
+
+    A row that was added after a young one is young, whatever the clock showed then: it may
+    have been set since. By a clock that is behind now, there is less that is old.
+    """
+    now = time.time()
     with opened(path) as db, db.atomic():
-        done = db.conn.execute(
-            "DELETE FROM inbox WHERE created < ? AND state <> 'accepted'", [before]
-        ).rowcount
-        sent = db.conn.execute(
-            "DELETE FROM outbox WHERE created < ? AND state <> 'pending'", [before]
-        ).rowcount
-    return done + sent
+        return sum(
+            db.conn.execute(_PRUNE.format(table, state), (now - days * DAY, now)).rowcount
+            for table, state in (("inbox", "accepted"), ("outbox", "pending"))
+        )
 
 
 def back_up(path: Path, to: Path) -> None:

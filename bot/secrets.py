@@ -49,9 +49,17 @@ def read_private(file: Path) -> str:
     """
     mode = file.stat().st_mode
     text = file.read_text("utf-8").strip()
-    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+    # systemd lets a service read its credentials by an ACL, which the group's bits show.
+    spared = stat.S_IRGRP if _is_credential(file) else 0
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO) & ~spared:
         raise ExposedError
     return text
+
+
+def _is_credential(file: Path) -> bool:
+    """Tell whether a file that is there is a credential that systemd gave to this service."""
+    folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", ""))
+    return folder.is_absolute() and file.resolve().parent == folder.resolve()
 
 
 def _from_environment(what: str, name: str) -> str:

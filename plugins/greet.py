@@ -2,8 +2,8 @@
 
 import random
 import time
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -25,6 +25,9 @@ Clock = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 HOUR, LOOK = 3600.0, 600.0
 """Seconds in an hour, and between two looks."""
+
+WINDOW = 1.2 * LOOK
+"""Seconds after a time of day in which it still greets: more than from one look to the next."""
 
 
 class Greeting(Settings):
@@ -76,12 +79,25 @@ async def hear(session: Session, storage: Storage) -> None:
 async def look(bot: Bot, storage: Storage, settings: Greeting) -> None:
     """Greet wherever it is time to."""
     now = datetime.now()
-    for key, chat in (await storage.items()).items():
+    for key, kept in (await storage.items()).items():
+        chat = put_right(kept, now.timestamp())
         line = random.choice(settings.lines) if settings.lines else chat["line"]
-        if line and is_due(settings, now, chat["heard"], chat["said"], random.random()):
-            # Noted first: rather no greeting than two.
-            await storage.put(key, {**chat, "said": now.timestamp()})
+        due = line and is_due(settings, now, chat["heard"], chat["said"], random.random())
+        if due:
+            chat["said"] = now.timestamp()
+        if chat != kept:  # noted first: rather no greeting than two
+            await storage.put(key, chat)
+        if due:
             await bot.send(SessionKey.parse(key), line)
+
+
+def put_right(chat: dict[str, Any], now: float) -> dict[str, Any]:
+    """Take what was noted by a clock that was days ahead to be of now; else it is silent for years.
+
+    What is ahead by less stays: the clock was set back, and greeting again would be twice.
+    """
+    ahead = {name: now for name in ("heard", "said") if chat[name] > now + 24 * HOUR}
+    return {**chat, **ahead}
 
 
 def is_due(settings: Greeting, now: datetime, heard: float, said: float, lot: float) -> bool:
@@ -97,8 +113,9 @@ def is_due(settings: Greeting, now: datetime, heard: float, said: float, lot: fl
     if is_quiet(settings, f"{now:%H:%M}"):
         return False
     past = now.timestamp()
-    if any(0 <= _since(now, at) < LOOK for at in settings.at):
-        return past - said >= LOOK
+    times = [_latest(now, at) for at in settings.at]
+    if any(said < then <= past < then + WINDOW for then in times):
+        return True
     rested = past - said >= settings.cooldown * HOUR
     return rested and past - heard >= settings.after * HOUR and lot < settings.chance
 
@@ -111,7 +128,11 @@ def is_quiet(settings: Greeting, clock: str) -> bool:
     return clock >= start or clock < end
 
 
-def _since(now: datetime, at: str) -> float:
-    """Return the seconds since a time of this day; less than 0 before it."""
+def _latest(now: datetime, at: str) -> float:
+    """Return when the clock last showed a time, in Unix seconds.
+
+    If it showed it twice that night (summer time ends), the first of the two.
+    """
     hour, minute = map(int, at.split(":"))
-    return (now - now.replace(hour=hour, minute=minute, second=0, microsecond=0)).total_seconds()
+    then = now.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+    return (then if then <= now else then - timedelta(days=1)).timestamp()

@@ -181,16 +181,16 @@ def open_checkpoint(
             never the one with the best dev loss (:mod:`trainer.choice`).
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: there is none, it is damaged, or it cannot be read.
     """
     path = Path(path)
     folder = path
-    if not (path / CARD_FILE).is_file():
+    if not _is_file(path / CARD_FILE):
         index = read_index(path)
         name = ("best" if index.chosen else "last") if which == "served" else which
         folder = path / getattr(index, name)
     card = _read(folder / CARD_FILE, Card.model_validate_json, folder)
-    if not (folder / PREFIX_FILE).is_file() or _sha256(folder / PREFIX_FILE) != card.prefix_sha256:
+    if _found_sha256(folder / PREFIX_FILE) != card.prefix_sha256:
         raise CheckpointError(
             say(
                 zh="前缀文件缺失或损坏，与 checkpoint.json 记录的 sha256 不符",
@@ -231,13 +231,41 @@ def _read(path: Path, parse: Callable[[bytes], Any], folder: Path) -> Any:
         problem = say(zh="这里没有检查点", en="there is no checkpoint here")
         fix = say(zh="给出 renshe train 的 --out 文件夹", en="give the --out of `renshe train`")
         raise CheckpointError(problem, path=folder, fix=fix, code="no-checkpoint") from None
-    except (OSError, ValidationError) as error:
-        why = str(error)
-        if isinstance(error, ValidationError):
-            why = "; ".join(_what_is_wrong(one) for one in error.errors())
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValidationError as error:
+        why = "; ".join(_what_is_wrong(one) for one in error.errors())
         problem = say(zh=f"读不了：{why}", en=f"cannot be read: {why}")
         fix = say(zh="重新训练，或换另一个检查点", en="train again, or use another checkpoint")
         raise CheckpointError(problem, path=path, fix=fix, code="checkpoint-damaged") from error
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    why = error.strerror or error
+    return CheckpointError(
+        say(zh=f"读不了：{why}", en=f"cannot be read: {why}"),
+        path=path,
+        fix=say(zh="检查路径和权限", en="check the path and its permissions"),
+        code="checkpoint-unreadable",
+    )
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether a file is seen; in a folder that is closed to us none is."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _found_sha256(path: Path) -> str:
+    """Return a file's sha256; nothing of a file that is not there."""
+    try:
+        return _sha256(path)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _what_is_wrong(error: Any) -> str:
