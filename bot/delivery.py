@@ -55,7 +55,10 @@ class Delivery:
 
     def adapter(self, account: Account) -> Adapter | None:
         """Return the adapter that has an account now."""
-        return next((one for one in self._adapters if account in one.accounts), None)
+        for adapter in self._adapters:
+            if account in adapter.accounts:
+                return adapter
+        return None
 
     def capabilities(self, account: Account) -> Capabilities:
         """Return what an account's platform can do, whether it is connected or not."""

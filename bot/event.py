@@ -8,6 +8,7 @@ only: what a platform escapes, its adapter escapes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
@@ -237,8 +238,13 @@ class SessionKey:
 
     def __str__(self) -> str:
         """Write it; ``t`` and ``u`` tell a thread from a user, where both are numbers."""
-        parts = [self.platform, self.self_id, self.chat]
-        parts += [f"t{self.thread}"] if self.thread is not None else []
-        parts += [f"u{self.user}"] if self.user is not None else []
-        # By hand: five of these a message, and urllib's quote takes ten times as long.
-        return ":".join(part.replace("%", "%25").replace(":", "%3A") for part in parts)
+        return _written(self)
+
+
+@lru_cache(256)  # of one session it is asked several times a message
+def _written(key: SessionKey) -> str:
+    parts = [key.platform, key.self_id, key.chat]
+    parts += [f"t{key.thread}"] if key.thread is not None else []
+    parts += [f"u{key.user}"] if key.user is not None else []
+    # By hand, since urllib's quote takes ten times as long.
+    return ":".join(part.replace("%", "%25").replace(":", "%3A") for part in parts)

@@ -46,20 +46,24 @@ class Handling:
     @cached_property
     def event(self) -> Event:
         """The events as one: the last one, with the text of them all."""
-        texts = [accepted.event.text for accepted in self.events]
-        text = "\n".join(filter(None, texts))
-        return replace(self.events[-1].event, text=text)
+        *others, last = (accepted.event for accepted in self.events)
+        if not others:
+            return last
+        texts = [event.text for event in (*others, last)]
+        return replace(last, text="\n".join(filter(None, texts)))
 
     @property
     def shown(self) -> Outgoing | None:
         """The message that shows part of the reply since before the bot was started."""
         return next((accepted.shown for accepted in self.events if accepted.shown), None)
 
-    @property
+    @cached_property
     def message(self) -> Outgoing:
         """An empty message to the chat that is answered, which may have moved since."""
-        event = self.event
-        return Outgoing("", event.account, replace(event.chat, id=self.key.chat), "")
+        chat = self.event.chat
+        if chat.id != self.key.chat:
+            chat = replace(chat, id=self.key.chat)
+        return Outgoing("", self.event.account, chat, "")
 
     @property
     def key(self) -> SessionKey:

@@ -8,7 +8,6 @@ plugin has running belongs to its place here, so that taking it out leaves nothi
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import traceback
 from collections import Counter
@@ -19,6 +18,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from bot.bounded import bounded
 from bot.config import Plugins
 from bot.errors import StoreError
 from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
@@ -205,8 +205,7 @@ class PluginHost:
             for name, kind in handler.wants.items()
         }
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                result = await _run(place, handler.function, arguments)
+            result = await bounded(_run(place, handler, arguments), self._settings.timeout)
         except BaseException as error:  # a plugin is anyone's code: it may call sys.exit
             if isinstance(error, KeyboardInterrupt) or is_ended(error):
                 raise
@@ -269,10 +268,10 @@ class PluginHost:
             await self.call(handler, {})
 
 
-async def _run(place: _Place, function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+async def _run(place: _Place, handler: Handler, arguments: Mapping[str, Any]) -> Any:
     """Call a function; one that is not async runs in a thread, since it may block."""
-    if inspect.iscoroutinefunction(function):
-        return await function(**arguments)
+    if handler.is_async:
+        return await handler.function(**arguments)
     await place.threads.acquire()
     loop = asyncio.get_running_loop()
 
@@ -280,7 +279,7 @@ async def _run(place: _Place, function: Callable[..., Any], arguments: Mapping[s
         with suppress(RuntimeError):  # the bot has ended meanwhile
             loop.call_soon_threadsafe(place.threads.release)
 
-    call = in_thread(function, **arguments)
+    call = in_thread(handler.function, **arguments)
     call.add_done_callback(ended)
     return await asyncio.wrap_future(call)
 

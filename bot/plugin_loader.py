@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -81,6 +82,11 @@ class Handler:
     function: Callable[..., Any]
     mark: Mark
     wants: dict[str, Any]
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether it has to be awaited."""
+        return inspect.iscoroutinefunction(self.function)
 
 
 @dataclass(frozen=True)

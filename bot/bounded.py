@@ -1,0 +1,51 @@
+"""Waits for a coroutine for so long; one that never waits is spared the timer.
+
+A timer is made, armed and taken down for several times what a short plugin costs. So a
+coroutine is run up to its first wait at once (as eager tasks do from Python 3.12 on), and
+most have ended by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Return what ``work`` returns.
+
+    Raises:
+        TimeoutError: it waited longer.
+    """
+    try:
+        first = work.send(None)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    async with asyncio.timeout(seconds):
+        return await _Rest(work, first)
+
+
+class _Rest(Generic[T]):
+    """A coroutine that waits for ``first``: what is awaited of it then."""
+
+    def __init__(self, work: Coroutine[Any, Any, T], first: Any) -> None:
+        self._work = work
+        self._first = first
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        waits_for = self._first
+        while True:
+            try:
+                try:
+                    got = yield waits_for
+                except BaseException as error:  # cancelled, most often
+                    waits_for = self._work.throw(error)
+                else:
+                    waits_for = self._work.send(got)
+            except StopIteration as end:
+                value: T = end.value
+                return value
