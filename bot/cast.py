@@ -77,7 +77,7 @@ class Cast:
 
     def of(self, session: SessionKey) -> Player:
         """Return who answers in a session; the default where the chosen one is gone."""
-        name = self._chosen.get(session.whole_chat, "")
+        name = self._chosen.get(session.whole_chat, "") if self._chosen else ""
         return self._players.get(name) or next(iter(self._players.values()))
 
     def remember(self, chosen: Mapping[SessionKey, str]) -> None:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -178,10 +177,10 @@ class Pipeline:
     async def _think(self, handling: Handling) -> Outgoing | None:
         """Have the persona answer; returns the message that shows the reply already, if any."""
         growing = Growing(self._store, self._delivery, handling, self._config.delivery.stream)
+        typing = self._typing(handling)
         try:
-            async with self._typing(handling):
-                prompt = await self._prompt(handling)
-                text = await self._reply(handling, prompt, growing)
+            prompt = await self._prompt(handling)
+            text = await self._reply(handling, prompt, growing)
         except Interrupted:
             log.info("the reply was given up on demand")
             handling.forget_changes()
@@ -192,6 +191,9 @@ class Pipeline:
             handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
             return growing.message
+        finally:
+            if typing is not None:
+                typing.cancel()
         if not text:
             handling.forget_changes()
             handling.replies.append(self._worded(handling, handling.player.excuse()))
@@ -240,25 +242,19 @@ class Pipeline:
         """Quote the question where others talk too."""
         return Reply(text, quote=handling.event.chat.kind == "group")
 
-    @asynccontextmanager
-    async def _typing(self, handling: Handling) -> AsyncIterator[None]:
-        """Show that somebody is typing, as long as it takes."""
+    def _typing(self, handling: Handling) -> asyncio.Task[None] | None:
+        """Show that somebody is typing until it is cancelled, where that can be shown."""
         account, chat = handling.event.account, handling.message.chat
         adapter = self._delivery.adapter(account)
         if adapter is None or not adapter.capabilities.can_type:
-            yield
-            return
+            return None
 
         async def show() -> None:
             while True:
                 await adapter.show_typing(account, chat)
                 await asyncio.sleep(TYPING)
 
-        task = asyncio.create_task(show())
-        try:
-            yield
-        finally:
-            task.cancel()
+        return asyncio.create_task(show())
 
     # --- out ----------------------------------------------------------------------------------
 
