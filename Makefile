@@ -9,7 +9,7 @@ RUN := runs/muxue
 PORT ?= 7860
 BROWSER_FLAG ?=
 
-.PHONY: demo test test-long lint transcript screenshots bench bench-6b bench-bot bench-retention clean
+.PHONY: demo test pytest test-long lint transcript screenshots bench bench-6b bench-bot bench-retention clean
 
 demo: .venv/installed
 	@if [ -f $(RUN)/run.json ]; then resume=--resume; fi; \
@@ -17,8 +17,12 @@ demo: .venv/installed
 	$(BIN)/renshe eval $(RUN) --limit 16
 	$(BIN)/renshe studio --port $(PORT) $(BROWSER_FLAG)
 
-# Three workers on two cores: a good part of the tests waits, for a browser or a socket.
-test: lint .venv/chromium
+# Beside each other: lint keeps one core busy, and a good part of the tests waits.
+test: .venv/installed-dev
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+# Three workers on two cores: they wait for a browser or a socket.
+pytest: .venv/chromium
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not gpu and not tuned and not long"
 
 # What takes too long for every commit: the README's commands on the real base.

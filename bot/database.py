@@ -203,6 +203,7 @@ class Transactions:
             self._commit(batch)
             if self._loop is not None and not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._end, batch)
+            del batch  # and not held until the next one comes
 
     def _commit(self, batch: _Batch) -> None:
         deadline = time.monotonic() + self._patience

@@ -109,6 +109,7 @@ def test_a_run_is_compared_with_its_base_and_with_another_run(
     page.get_by_role("tab", name="Two runs").click()
     page.get_by_label("Compared with").click()
     page.get_by_role("option", name="before").click()
+    page.get_by_role("listbox").wait_for(state="hidden")  # it takes a moment to close
     page.locator("#evaluate-compared").get_by_text("↓").first.wait_for()
     page.get_by_text("Facts that changed").wait_for()
 
