@@ -229,7 +229,7 @@ def test_a_persona_is_really_trained(
     train.page.get_by_role("button", name="More settings").click()
     train.page.locator("#train-steps input").fill("24")
     train.press("Start")
-    train.page.set_default_timeout(60_000)
+    train.page.set_default_timeout(180_000)
     train.shows("now", "24 / 24")
     train.shows("now", "done")
     folder = workshop.run_folder("good-1")
