@@ -122,7 +122,8 @@ class Runtime:
         drain = 0.0
         watchdog = Watchdog(lambda: self.plugins.files)
         try:
-            await self._start()
+            async with self._reloading:  # a SIGHUP that comes early waits
+                await self._start()
             ready()
             drain = self.config.operation.drain
             await receive_all(self.adapters, self._stopping)

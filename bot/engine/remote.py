@@ -196,7 +196,10 @@ def _piece(line: bytes) -> str:
 
 
 async def _next(pieces: AsyncGenerator[str, None], wanted: Callable[[], bool]) -> str | None:
-    """Return the next piece; None at the end, or as soon as nobody wants it any more."""
+    """Return the next piece; None at the end, or as soon as nobody wants it any more.
+
+    Asked here, ``wanted`` still speaks for the engine's thread, whose context came along.
+    """
     piece = asyncio.ensure_future(_awaited(anext(pieces, None)))
     while not piece.done():
         await asyncio.wait((piece,), timeout=LOOK)

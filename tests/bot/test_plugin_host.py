@@ -12,6 +12,7 @@ import pytest
 from bot.errors import PluginError
 from bot.plugin_host import THREADS
 from bot.plugin_loader import Source
+from bot.runtime import Runtime
 from bot.schedule import seconds_until
 from bot.testing import ScriptedEngine, talking
 from trainer.errors import RensheError
@@ -313,6 +314,22 @@ async def test_a_reload_leaves_no_timer_behind_and_takes_the_new_code(tmp_path: 
         assert await talk.say("/version") == ["two"]
         assert int(await runtime.store.get("clock", "", "tick") or 0) > 0
     assert not [task for task in asyncio.all_tasks() if "clock" in task.get_name()]
+
+
+async def test_a_reload_that_comes_while_it_starts_starts_no_timer_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, reloads = Runtime._start, []
+
+    async def hurried(runtime: Runtime) -> None:
+        reloads.append(asyncio.create_task(runtime.reload(runtime.config, None)))
+        await start(runtime)
+        await asyncio.sleep(0.2)
+
+    monkeypatch.setattr(Runtime, "_start", hurried)
+    async with talking(write(tmp_path, "clock", TIMER.format(version="one"))):
+        await reloads[0]
+        assert len([one for one in asyncio.all_tasks() if "clock" in one.get_name()]) == 1
 
 
 async def test_a_reload_that_fails_keeps_what_ran(
