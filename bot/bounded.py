@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Generator
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+GRACE = 1.0
+"""Seconds for a coroutine that was told to end; then it is run no further."""
 
 
 async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
     """Return what ``work`` returns.
 
     Raises:
-        TimeoutError: it waited longer.
+        TimeoutError: it waited longer, or went on waiting when it was told to end.
     """
     try:
         first = work.send(None)
     except StopIteration as end:
         value: T = end.value
         return value
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds + GRACE), asyncio.timeout(seconds):
         return await _Rest(work, first)
 
 
@@ -37,12 +41,18 @@ class _Rest(Generic[T]):
         self._first = first
 
     def __await__(self) -> Generator[Any, Any, T]:
-        waits_for = self._first
+        waits_for, was_told = self._first, False
         while True:
             try:
                 try:
                     got = yield waits_for
-                except BaseException as error:  # cancelled, most often
+                except BaseException as error:
+                    is_told = isinstance(error, asyncio.CancelledError)
+                    if is_told and was_told:  # it caught the first one: no other is listened to
+                        with suppress(RuntimeError):  # it catches this, too
+                            self._work.close()
+                        raise
+                    was_told |= is_told
                     waits_for = self._work.throw(error)
                 else:
                     waits_for = self._work.send(got)

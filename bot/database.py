@@ -175,7 +175,8 @@ class Transactions:
 
     def _begin(self) -> None:
         """Run what waits, and have it committed; the connection is the thread's until then."""
-        jobs, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        wanted = [job for job in self._waiting if job.future is None or not job.future.cancelled()]
+        jobs, self._waiting = wanted[:BATCH], wanted[BATCH:]
         self._is_busy = bool(jobs)
         if jobs:
             self._batches.put(_Batch(jobs, self._has_run(jobs)))

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 NOT_CONNECTED = 1.0
 """Seconds after which an account that no adapter has now is looked for again."""
 
-EDITS = 3
-"""Tries of an edit whose fate stays unclear."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until an edit whose fate is unclear is made again; doubled each time."""
 
 NOT_WRITTEN = 5.0
 """Seconds after which a database that could not be written is tried again."""
@@ -139,16 +139,16 @@ class Delivery:
 
     async def _edit(self, message: Outgoing, until: float) -> Outcome:
         """Edit a message; again while that may still be done, or may not have been."""
-        loop, tries = asyncio.get_running_loop(), 0
+        loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
         while True:
             outcome = await self._edit_once(message)
-            tries += isinstance(outcome, Unknown)
-            if isinstance(outcome, Sent) or tries >= EDITS:
+            if isinstance(outcome, Sent):
                 return outcome
-            if isinstance(outcome, Failed):
-                if outcome.retry_after is None or loop.time() > until:
-                    return Failed(outcome.reason)
-                await asyncio.sleep(outcome.retry_after)
+            wait = pause if isinstance(outcome, Unknown) else outcome.retry_after
+            if wait is None or loop.time() > until:
+                return Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
+            await asyncio.sleep(wait)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _edit_once(self, message: Outgoing) -> Outcome:
         adapter = self.adapter(message.account)

@@ -68,8 +68,14 @@ class Growing:
         self._pause = None
         if self._timer is not None:
             self._timer.cancel()
-        if self._showing is not None:
-            await self._showing
+        if self._showing is None:
+            return
+        try:
+            await asyncio.shield(self._showing)
+        except asyncio.CancelledError:  # the bot stops: what is being sent may have been
+            self._showing.cancel()
+            await asyncio.wait((self._showing,))
+            raise
 
     def _go_on(self) -> None:
         """Show what has come since, now or when it is due."""
@@ -124,7 +130,9 @@ class Growing:
         first = replace(self._handling.message, text=part, reply_to=quoted)
         begun = await self._store.begin(self._handling.events, first)
         outcome = await adapter.send(begun)
-        self.message = await self._store.begun(self._handling.events, begun, outcome)
+        if isinstance(outcome, Sent) and outcome.message_id:
+            self.message = replace(begun, edits=outcome.message_id)
+        await self._store.begun(begun, outcome)
         return outcome
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Literal
+
+from trainer.errors import RensheError
 
 _message: ContextVar[int | None] = ContextVar("message", default=None)
 
@@ -38,6 +41,17 @@ def set_up_logging(style: Literal["text", "json"]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     logging.getLogger("aiogram").setLevel(logging.WARNING)
+
+
+def worded(error: BaseException) -> str:
+    """Word an error for the log: ours have no words of people's, others' may have."""
+    return str(error) if isinstance(error, RensheError) else type(error).__name__
+
+
+def places(error: BaseException) -> str:
+    """Return where an error was raised, a line of code each, without its words."""
+    raised = error.__cause__ or error if isinstance(error, TimeoutError) else error
+    return "".join(traceback.format_tb(raised.__traceback__)).rstrip()
 
 
 class Lines(logging.Formatter):

@@ -26,15 +26,17 @@ from bot.errors import StoreError
 from bot.event import Event, Outgoing, Reply, SessionKey
 from bot.growing import Growing
 from bot.handling import Handling
-from bot.logs import correlated
+from bot.logs import correlated, places, worded
 from bot.metrics import Metrics
 from bot.plugin import Arguments, Permission, Problem, Prompt, Said, Session
 from bot.plugin_host import PluginHost
 from bot.plugin_loader import Handler
 from bot.store import Accepted, Store
+from bot.text import well_formed
 from bot.triggers import is_meant
 from bot.turns import messages_of
 from trainer.chat import Message
+from trainer.errors import RensheError
 from trainer.language import say
 
 log = logging.getLogger(__name__)
@@ -119,7 +121,7 @@ class Pipeline:
             handling = Handling([accepted], player, self._store)
             handling.replies.append(Reply(player.refusal()))
             await self._settle(handling, None)
-            await self._store.mark(accepted, "refused")
+            await self._store.mark([accepted], "refused")
 
     # --- commands and plugins -----------------------------------------------------------------
 
@@ -157,7 +159,9 @@ class Pipeline:
         word = re.match(rf"{re.escape(prefix)}(\w+)", event.text)
         if word is None:
             return ""
-        near = self._plugins.nearest(word[1])
+        near = self._plugins.nearest(
+            word[1], lambda mark: bool(mark.about) and self._allows(event, mark.permission)
+        )
         hint = near or "help"
         return say(
             zh=f"没有 {word[0]} 这个命令，试试 {prefix}{hint}",
@@ -176,7 +180,7 @@ class Pipeline:
 
     async def _think(self, handling: Handling) -> Outgoing | None:
         """Have the persona answer; returns the message that shows the reply already, if any."""
-        growing = Growing(self._store, self._delivery, handling, self._config.delivery.stream)
+        growing = Growing(self._store, self._delivery, handling, self._may_show)
         typing = self._typing(handling)
         try:
             prompt = await self._prompt(handling)
@@ -203,10 +207,16 @@ class Pipeline:
         for handler in self._plugins.handlers("after_reply"):
             changed = await self._plugins.call(handler, {**offered, Said: said})
             if isinstance(changed, str) and changed.strip():
-                said = replace(said, text=changed.strip())
+                said = replace(said, text=well_formed(changed).strip())
         handling.said = (handling.question or "", said.text)
         handling.replies.append(self._worded(handling, said.text))
         return growing.message
+
+    @property
+    def _may_show(self) -> bool:
+        """Whether a reply may be shown while it grows: not if a plugin has to see it before."""
+        hooks = (*self._plugins.handlers("after_reply"), *self._plugins.handlers("before_send"))
+        return self._config.delivery.stream and not hooks
 
     async def _prompt(self, handling: Handling) -> Prompt:
         rounds = min(self._config.sessions.rounds, handling.player.engine.rounds)
@@ -231,11 +241,13 @@ class Pipeline:
         finally:
             del self._thoughts[handling.key]
             await growing.end()
-        return text.strip()
+        return well_formed(text).strip()  # a server may have cut an emoji in two
 
     async def _note(self, error: Exception) -> None:
         self._metrics.engine_errors.inc()
-        log.error("the engine failed: %s", error, exc_info=error)
+        where = "" if isinstance(error, RensheError) else f"\n{places(error)}"
+        log.error("the engine failed: %s%s", worded(error), where)
+        log.debug("the engine failed: %s", error)
         await self._plugins.tell("on_error", {Problem: Problem("engine", error)})
 
     def _worded(self, handling: Handling, text: str) -> Reply:
@@ -274,7 +286,11 @@ class Pipeline:
             # What can be sent now is noted so here, which spares it a commit of its own.
             noted = self._delivery.adapter(event.account) is not None
             write = partial(self._store.settle, answer, sending=noted)
-        unsent = await _written(write)
+        try:
+            unsent = await _written(write)
+        except asyncio.CancelledError:  # the bot stops, perhaps in the middle of the commit
+            self._store.unsend(handling.events)
+            raise
         if handling.switched is not None:
             self._cast.choose(handling.key, handling.switched)
         await self._delivery.deliver(unsent, noted=noted)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NewType, Protocol, TypeVar
 
+from bot.errors import PluginError
 from bot.event import Event, Outcome, Outgoing, Reply, SessionKey
 from bot.store import Store
 from bot.strict import Strict
@@ -28,6 +29,7 @@ __all__ = [
     "Event",
     "Outcome",
     "Outgoing",
+    "PluginError",
     "Problem",
     "Prompt",
     "Reply",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,14 +20,15 @@ from typing import Any
 from bot.bounded import bounded
 from bot.config import Plugins
 from bot.errors import StoreError
-from bot.plugin import Arguments, Bot, Command, Kind, Problem, Storage
+from bot.logs import places, worded
+from bot.plugin import Arguments, Bot, Command, Kind, Mark, Problem, Storage
 from bot.plugin_loader import Handler, Plugin, find_plugins
 from bot.plugin_set import Find, read_plugins
 from bot.plugin_thread import in_thread
 from bot.schedule import sleep_until
 from bot.session import is_ended
 from bot.store import Store
-from trainer.errors import Fault, RensheError
+from trainer.errors import Fault
 from trainer.language import say
 from trainer.strict_yaml import Document
 
@@ -84,6 +84,7 @@ class PluginHost:
         self._failed = failed
         self._find = find
         self._places: dict[str, _Place] = {}
+        self._owners: dict[Handler, _Place] = {}
         self._commands: dict[str, Handler] = {}
         self._by_kind: dict[Kind, list[Handler]] = {}
 
@@ -99,10 +100,17 @@ class PluginHost:
         kept = [
             place.plugin for name, place in self._places.items() if read.is_missing_by_fault(name)
         ]
-        for place in self._places.values():
+        former = list(self._places.values())
+        for place in former:
             place.end()
         plugins = [*read.plugins, *kept]
         self._places = {plugin.name: self._place(plugin) for plugin in plugins}
+        # Those of before are called to the end of the message that is being dealt with.
+        self._owners = {
+            handler: place
+            for place in (*former, *self._places.values())
+            for handler in place.plugin.handlers
+        }
         self._index()
         return read.faults
 
@@ -181,9 +189,10 @@ class PluginHost:
         handler = self._commands.get(words[0].casefold()) if words else None
         return (handler, Arguments("".join(words[1:]).strip())) if handler else None
 
-    def nearest(self, word: str) -> str | None:
-        """Return the command that is written most like ``word``."""
-        return next(iter(get_close_matches(word.casefold(), self._commands, n=1)), None)
+    def nearest(self, word: str, which: Callable[[Mark], bool]) -> str | None:
+        """Return the command that is written most like ``word``, of those that ``which`` allows."""
+        names = [name for name, handler in self._commands.items() if which(handler.mark)]
+        return next(iter(get_close_matches(word.casefold(), names, n=1)), None)
 
     def handlers(self, kind: Kind) -> Sequence[Handler]:
         """Return the functions that are called at ``kind``, in order."""
@@ -197,8 +206,8 @@ class PluginHost:
         Returns:
             What it returned; a :class:`bot.plugin.Problem` if it failed.
         """
-        place = self._places.get(handler.plugin)
-        if place is None or place.disabled:  # reloaded or disabled since it was looked up
+        place = self._owners.get(handler)  # which may have been reloaded since it was looked up
+        if place is None or place.disabled:
             return None
         arguments = {
             name: offered[kind] if kind in offered else place.offered.get(kind)
@@ -241,21 +250,20 @@ class PluginHost:
         told = (
             say(zh=f"{self._settings.timeout:g} 秒没有做完", en="it took too long")
             if isinstance(error, TimeoutError)
-            else _worded(error)
+            else worded(error)
         )
-        raised = error.__cause__ or error  # of a timeout: where it waited
-        where = "".join(traceback.format_tb(raised.__traceback__)).rstrip()
-        log.error("plugin %s: %s: %s\n%s", name, handler.function.__name__, told, where)
+        log.error("plugin %s: %s: %s\n%s", name, handler.function.__name__, told, places(error))
         log.debug("plugin %s: %s", name, error)  # for its author's tests
         failures = place.failures[handler.function]
         if failures >= self._settings.faults and not place.disabled:
             place.disabled = told
             self._index()
             log.error("plugin %s is disabled after %d failures", name, failures)
-            place.end()
         problem = Problem(name, error)
         if handler.mark.kind != "on_error":
             await self.tell("on_error", {Problem: problem})
+        if place.disabled:  # at last, since this may be one of its timers
+            place.end()
         return problem
 
     async def _repeat(self, handler: Handler) -> None:
@@ -282,8 +290,3 @@ async def _run(place: _Place, handler: Handler, arguments: Mapping[str, Any]) ->
     call = in_thread(handler.function, **arguments)
     call.add_done_callback(ended)
     return await asyncio.wrap_future(call)
-
-
-def _worded(error: BaseException) -> str:
-    """Word what a plugin raised; what others than we have worded may hold what people said."""
-    return str(error) if isinstance(error, RensheError) else type(error).__name__

@@ -67,7 +67,7 @@ class Source:
     origin: Path | EntryPoint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: a plugin that is read anew has others
 class Handler:
     """A marked function with what it asks for.
 

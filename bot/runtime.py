@@ -230,22 +230,22 @@ class Runtime:
         """Have an event answered, or refused where it is too much."""
         session, user = accepted.session, accepted.event.user
         verdict = self._limit.ask(user) if meant else "welcome"
-        if self._sessions.is_full(session):
+        given_up: list[Accepted] = []
+        if verdict == "welcome" and self._pipeline.interrupts(accepted.event):
+            given_up = self._interrupt(session)
+        elif self._sessions.is_full(session):
             verdict = self._limit.refuse(user) if meant else "silent"
         if verdict == "welcome":
-            given_up = []
-            if self._pipeline.interrupts(accepted.event):
-                given_up = self._interrupt(session)
             self._sessions.put(session, accepted)  # at once, lest a later one comes before it
-            for question in given_up:
-                await self.store.mark(question, "done")
+            if given_up:
+                await self.store.mark(given_up, "done")
             return
         self.metrics.refused.inc()
         if verdict == "tell":
             log.warning("%s asks too much in %s", user, session)
             self._sessions.put(session, lambda: self._pipeline.refuse(accepted))
         else:
-            await self.store.mark(accepted, "refused")
+            await self.store.mark([accepted], "refused")
 
     def _interrupt(self, session: SessionKey) -> list[Accepted]:
         """Give up the reply that is under way; returns the questions that waited behind it."""

@@ -73,5 +73,6 @@ def _resets(db: Database) -> None:
 
 
 def _shown(db: Database) -> None:
-    """Which replies were growing when the bot was killed."""
+    """Which replies were growing when the bot was killed, and what answers a message."""
     db.execute("CREATE INDEX outbox_shown ON outbox (round) WHERE state = 'shown'")
+    db.execute("CREATE INDEX outbox_unknown ON outbox (round) WHERE state = 'unknown'")

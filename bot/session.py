@@ -102,6 +102,9 @@ class Sessions:
     async def _work(self, key: SessionKey, queue: _Queue) -> None:
         try:
             while queue.waiting:
+                await self._pause(queue)
+                if not queue.waiting:  # it was withdrawn meanwhile
+                    break
                 work = queue.waiting.popleft()
                 try:
                     await self._do(queue, work)
@@ -115,19 +118,25 @@ class Sessions:
 
     async def _do(self, queue: _Queue, work: Accepted | Work) -> None:
         if isinstance(work, Accepted):
-            await self._answer(await self._joined(queue, work))
+            await self._answer(self._joined(queue, work))
         else:
             await work()
 
-    async def _joined(self, queue: _Queue, first: Accepted) -> list[Accepted]:
-        """Wait until nothing more comes for a moment; return all that belongs together."""
-        events = [first]
-        if not self._debounce or not self._joins(first, first):
-            return events
+    async def _pause(self, queue: _Queue) -> None:
+        """Wait until nothing more comes for a moment, if what is first may be gone on with."""
+        first = queue.waiting[0]
+        if not self._debounce or not isinstance(first, Accepted) or not self._joins(first, first):
+            return
         before = -1
         while before != len(queue.waiting):
             before = len(queue.waiting)
             await asyncio.sleep(self._debounce)
+
+    def _joined(self, queue: _Queue, first: Accepted) -> list[Accepted]:
+        """Take all that belongs together with ``first``, and follows it."""
+        events = [first]
+        if not self._debounce or not self._joins(first, first):
+            return events
         while queue.waiting and isinstance(more := queue.waiting[0], Accepted):
             if not self._joins(first, more):
                 break

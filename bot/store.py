@@ -100,9 +100,9 @@ class Store:
         found = await self._transaction(work)
         return None if found is None else Accepted(found, session, event)
 
-    async def mark(self, accepted: Accepted, state: InboxState) -> None:
-        """Settle an event without an answer."""
-        await self._transaction(lambda db: _mark(db, [accepted], state))
+    async def mark(self, events: Sequence[Accepted], state: InboxState) -> None:
+        """Settle events without an answer."""
+        await self._transaction(lambda db: _mark(db, events, state))
 
     async def waiting(self) -> list[Accepted]:
         """Return the events that nobody has answered yet, oldest first."""
@@ -138,42 +138,42 @@ class Store:
 
         return await self._transaction(work)
 
+    def unsend(self, events: Sequence[Accepted]) -> None:
+        """Have the answer to some events sent at the next start, if it was settled just now.
+
+        For whoever was cancelled in :meth:`settle`, and so cannot know whether it was.
+        """
+        sql = (
+            "UPDATE outbox SET state = 'pending' "
+            "WHERE round = ? AND state = 'unknown' AND reason = ''"
+        )
+        self._transaction.later(lambda db: db.conn.execute(sql, [events[0].id]))
+
     async def begin(self, events: Sequence[Accepted], message: Outgoing) -> Outgoing:
         """Note that a first part of a reply is about to be sent, to be edited as it grows.
 
-        Until :meth:`begun` tells its fate, the events count as answered: killed in between,
-        nobody knows whether it can be seen.
+        Killed before :meth:`begun`, nobody knows whether it can be seen; the events wait for
+        their answer still, and get a whole one.
         """
+        return await self._transaction(
+            lambda db: self._put(db, events[0], message, state="unknown")
+        )
 
-        def work(db: Database) -> Outgoing:
-            _mark(db, events, "done")
-            return self._put(db, events[0], message, state="unknown")
+    async def begun(self, message: Outgoing, outcome: Outcome) -> None:
+        """Note what became of a first part.
 
-        return await self._transaction(work)
-
-    async def begun(
-        self, events: Sequence[Accepted], message: Outgoing, outcome: Outcome
-    ) -> Outgoing | None:
-        """Note what became of a first part; the events wait for their answer again.
-
-        Returns:
-            What the whole reply has to take the place of, if that can be done; end it with
-            :meth:`finish`. After a restart it is :attr:`Accepted.shown`.
+        If it can be edited, it is :attr:`Accepted.shown` after a restart, and the whole reply
+        has to take its place by :meth:`finish`.
         """
-        # One that was not delivered is not tried again by itself: its reply has grown since.
-        fate = Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
-        shown = None
-        if isinstance(outcome, Sent) and outcome.message_id:
-            shown = replace(message, edits=outcome.message_id)
 
         def work(db: Database) -> None:
-            _mark(db, events, "accepted")
+            # One that was not delivered is not tried again by itself: its reply has grown since.
+            fate = Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
             _fate_of(message, fate)(db)
-            if shown is not None:
-                self._rewrite(db, shown, "shown")
+            if isinstance(outcome, Sent) and outcome.message_id:
+                self._rewrite(db, replace(message, edits=outcome.message_id), "shown")
 
         await self._transaction(work)
-        return shown
 
     async def finish(self, answer: Answer, shown: Outgoing) -> list[Outgoing]:
         """Write down an answer part of which is shown; returns what has to be edited and sent."""
@@ -309,7 +309,8 @@ class Store:
 
     def _move(self, db: Database, before: str, after: str, chat: str) -> None:
         """Re-key sessions; what waits or is unsent goes to the new chat as well."""
-        rekey = (after, len(before) + 1, before, len(before) + 1, f"{before}:")
+        ends = (f"{before}:", f"{before} ")  # a thread or a user follows, or a plugin's own
+        rekey = (after, len(before) + 1, before, len(before) + 1, *ends)
         db.conn.execute(f"UPDATE OR REPLACE chats SET {_REKEY.format('key')}", rekey)
         for table in ("inbox", "turns", "outbox"):
             db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
@@ -346,7 +347,7 @@ _WAITING = """
     LEFT JOIN outbox ON outbox.round = inbox.id AND outbox.state = 'shown'
     WHERE inbox.state = 'accepted' ORDER BY inbox.id
 """
-_REKEY = "{0} = ? || substr({0}, ?) WHERE {0} = ? OR substr({0}, 1, ?) = ?"
+_REKEY = "{0} = ? || substr({0}, ?) WHERE {0} = ? OR substr({0}, 1, ?) IN (?, ?)"
 
 
 def count_rows(db: Database) -> dict[str, int]:

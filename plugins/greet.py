@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from pydantic import Field, StringConstraints
 from bot.plugin import (
     Arguments,
     Bot,
+    PluginError,
     Session,
     SessionKey,
     Settings,
@@ -88,7 +90,8 @@ async def look(bot: Bot, storage: Storage, settings: Greeting) -> None:
         if chat != kept:  # noted first: rather no greeting than two
             await storage.put(key, chat)
         if due:
-            await bot.send(SessionKey.parse(key), line)
+            with suppress(PluginError):  # the chat is left out now; the others are not
+                await bot.send(SessionKey.parse(key), line)
 
 
 def put_right(chat: dict[str, Any], now: float) -> dict[str, Any]:

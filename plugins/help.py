@@ -1,6 +1,6 @@
-"""Lists what one can say."""
+"""Lists what one can say, and says hello to whoever has just come."""
 
-from bot.plugin import Arguments, Bot, Event, on_command
+from bot.plugin import Arguments, Bot, Event, Session, on_command
 from trainer.language import say
 
 
@@ -15,3 +15,11 @@ async def show_help(bot: Bot, event: Event, arguments: Arguments) -> str:
         return say(zh=f"没有 {wanted} 这个命令", en=f"There is no command {wanted}.")
     names = ["  ".join(bot.prefix + name for name in (one.name, *one.aliases)) for one in usable]
     return "\n".join(f"{name}  {one.about}" for name, one in zip(names, usable, strict=True))
+
+
+@on_command("start")
+async def start(session: Session, bot: Bot) -> str:
+    """Greet: Telegram sends this when somebody opens the chat for the first time."""
+    persona = session.persona
+    hello = persona.greeting or say(zh=f"我是{persona.name}。", en=f"I am {persona.name}.")
+    return "\n".join((hello, say(zh=f"（{bot.prefix}help）", en=f"({bot.prefix}help)")))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from itertools import count, islice
@@ -25,6 +26,8 @@ from trainer.guard import Guard
 from trainer.language import say
 from trainer.persona import Persona, load_persona
 from trainer.sampling import Sampling
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -125,7 +128,8 @@ class RemoteEngine:
                     if piece := _piece(line):
                         yield piece
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise _unreachable(url, error) from error
+            log.debug("%s: %r", url, error)
+            raise _unreachable(url, error) from None
 
     def _connections(self) -> aiohttp.ClientSession:
         """Return the session, made in its own loop when it is first needed."""
@@ -186,13 +190,13 @@ def _piece(line: bytes) -> str:
     if data == b"[DONE]":
         return ""
     match json.loads(data):
-        case {"error": error}:
-            raise ValueError(str(error))
+        case {"error": error} if error:
+            raise _ServerError(error)
         case {"choices": [{"delta": {"content": str(text)}}, *_]}:
             return text
         case dict():
             return ""
-    raise ValueError(repr(data[:80]))
+    raise ValueError("no piece of a chat completion")
 
 
 async def _next(pieces: AsyncGenerator[str, None], wanted: Callable[[], bool]) -> str | None:
@@ -215,14 +219,33 @@ async def _awaited(work: Awaitable[T]) -> T:
     return await work
 
 
+class _ServerError(ValueError):
+    """What a server says in the middle of a stream."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__(_kind(error) or say(zh="它自己出错了", en="an error of its own"))
+
+
+def _kind(error: object) -> str:
+    """Return the names of an error of the API, without its words: they may repeat what was said."""
+    fields = error if isinstance(error, dict) else {}
+    names = (fields.get(name) for name in ("type", "code"))
+    return " ".join(str(name)[:60] for name in names if isinstance(name, str | int))
+
+
 def _refused(url: str, status: int, body: str) -> EngineError:
+    log.debug("%s answered %d: %s", url, status, body)
+    try:
+        kind = _kind(json.loads(body).get("error"))
+    except (ValueError, AttributeError):
+        kind = ""
     fixes = {
         401: say(zh="检查 key_env 或 key_file", en="check key_env or key_file"),
         404: say(zh="检查 url 和 model", en="check url and model"),
         429: say(zh="减少 limits.replies，或过一会儿再试", en="lower limits.replies, or wait"),
     }
     return EngineError(
-        say(zh=f"{url} 回答了 {status}：{body[:200]}", en=f"{url} answered {status}: {body[:200]}"),
+        say(zh=f"{url} 回答了 {status} {kind}", en=f"{url} answered {status} {kind}").rstrip(),
         fix=fixes.get(status, ""),
         code="remote-refused",
     )
@@ -230,6 +253,8 @@ def _refused(url: str, status: int, body: str) -> EngineError:
 
 def _unreachable(url: str, error: Exception) -> EngineError:
     reason = str(error) or type(error).__name__
+    if isinstance(error, UnicodeDecodeError | json.JSONDecodeError):  # it holds what was sent
+        reason = say(zh="它发来的不是 JSON", en="it sent what is not JSON")
     return EngineError(
         say(zh=f"{url} 没有好好回答：{reason}", en=f"{url} did not answer properly: {reason}"),
         fix=say(zh="检查服务器是否在运行", en="check that the server is running"),
