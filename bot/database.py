@@ -60,6 +60,11 @@ class _Job:
     result: Any = None
     error: BaseException | None = None
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether who asked for it has not been cancelled since."""
+        return self.future is None or not self.future.cancelled()
+
     def tell(self) -> None:
         """Hand the result over; nobody may wait for it any more."""
         if self.future is None:
@@ -155,9 +160,9 @@ class Transactions:
         """Write what is queued and close the file; may be called twice."""
         self._closed = True
         if self._thread.is_alive():
-            if self._waiting:
-                self._batches.put(_Batch(self._waiting))
-                self._waiting = []
+            if jobs := [job for job in self._waiting if job.is_wanted]:
+                self._batches.put(_Batch(jobs))
+            self._waiting = []
             self._batches.put(None)
             self._thread.join()
         self._reader.conn.close()
@@ -175,8 +180,8 @@ class Transactions:
 
     def _begin(self) -> None:
         """Run what waits, and have it committed; the connection is the thread's until then."""
-        wanted = [job for job in self._waiting if job.future is None or not job.future.cancelled()]
-        jobs, self._waiting = wanted[:BATCH], wanted[BATCH:]
+        waiting = [job for job in self._waiting if job.is_wanted]
+        jobs, self._waiting = waiting[:BATCH], waiting[BATCH:]
         self._is_busy = bool(jobs)
         if jobs:
             self._batches.put(_Batch(jobs, self._has_run(jobs)))

@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import subprocess
 import sys
 import threading
@@ -68,10 +69,11 @@ def test_a_reply_that_leaks_is_drawn_again() -> None:
     [
         (ChatApi(status=401), "401.*\n.*key_env"),
         (ChatApi(status=404), "404.*\n.*model"),
-        (ChatApi(status=500, body="boom"), "500: boom"),
+        (ChatApi(status=500, body="boom"), "answered 500"),
+        (ChatApi(status=422, body='{"error": {"type": "too_long"}}'), "answered 422 too_long"),
         (ChatApi(fault="cut"), "did not answer properly"),
         (ChatApi(fault="garbage"), "did not answer properly"),
-        (ChatApi(fault="error"), "out of memory"),
+        (ChatApi(fault="error"), "properly: server_error"),
     ],
 )
 def test_a_server_that_fails_is_named(api: ChatApi, told: str) -> None:
@@ -99,6 +101,33 @@ def test_a_reply_nobody_wants_ends_its_request() -> None:
         assert next(replies) == "H"
         replies.close()  # type: ignore[attr-defined]
         assert api.ended.wait(5)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "api",
+    [
+        ChatApi(status=422, body='{"error": {"message": "bad: my password"}}'),
+        ChatApi(status=400, body="my password"),
+        ChatApi(fault="error"),
+        ChatApi(fault="garbage"),
+    ],
+)
+async def test_what_a_server_repeats_of_a_talk_is_not_logged(
+    api: ChatApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), engine(api) as remote:
+        async with talking(engines={"robin": remote}) as talk:
+            assert await talk.say("my password") == ["I lost my words."]
+    assert "the engine failed" in caplog.text and api.url in caplog.text
+    assert "password" not in caplog.text and "no json" not in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_letter_cut_in_two_by_the_server_is_one_again() -> None:
+    with engine(ChatApi(["Hi \ud83d\ude00"])) as remote:
+        async with talking(engines={"robin": remote}) as talk:
+            assert await talk.say("hi") == ["Hi 😀"]
 
 
 @pytest.mark.parametrize("letters", [0, 1])

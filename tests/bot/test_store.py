@@ -113,13 +113,14 @@ async def test_undo_and_reset_hide_and_delete_nothing(store: Store) -> None:
     assert (await store.counts())["turns"] == 10
 
 
-async def test_a_reply_that_was_begun_is_not_answered_again(tmp_path: Path) -> None:
+async def test_killed_while_a_first_part_is_sent_it_is_answered_whole(tmp_path: Path) -> None:
     store = Store(tmp_path / "bot.db")
     one = await accepted(store, 1)
     await store.begin([one], outgoing(""))
     store.close()  # as if it were killed here
     store = Store(tmp_path / "bot.db")
-    assert await store.waiting() == [] and await store.unsent() == []
+    assert await store.waiting() == [one] and await store.unsent() == []
+    assert (await store.counts())["outbox.unknown"] == 1
     store.close()
 
 
@@ -136,7 +137,7 @@ async def test_a_first_part_that_cannot_be_edited_leaves_the_whole_to_be_said(
 ) -> None:
     one = await accepted(store, 1)
     begun = await store.begin([one], outgoing("a"))
-    assert await store.begun([one], begun, outcome) is None
+    await store.begun(begun, outcome)
     assert await store.waiting() == [one] and await store.unsent() == []
     assert (await store.counts())[f"outbox.{state}"] == 1
 
@@ -145,8 +146,8 @@ async def test_a_reply_that_is_shown_is_finished_after_a_restart(tmp_path: Path)
     store = Store(tmp_path / "bot.db")
     one = await accepted(store, 1)
     begun = await store.begin([one], outgoing("a"))
-    shown = await store.begun([one], begun, Sent("77"))
-    assert shown == replace(begun, edits="77")
+    await store.begun(begun, Sent("77"))
+    shown = replace(begun, edits="77")
     store.close()  # as if it were killed here
     store = Store(tmp_path / "bot.db")
     assert await store.unsent() == []
@@ -166,15 +167,49 @@ async def test_a_reply_that_is_shown_is_finished_after_a_restart(tmp_path: Path)
 async def test_what_is_shown_in_a_chat_that_moves_is_said_anew(store: Store) -> None:
     one, two = await accepted(store, 1), await accepted(store, 2)
     begun = await store.begin([one], outgoing("a"))
-    assert await store.begun([one], begun, Sent("77"))
+    await store.begun(begun, Sent("77"))
     begun = await store.begin([two], outgoing("b"))
-    shown = await store.begun([two], begun, Sent("78"))
-    assert shown is not None
+    await store.begun(begun, Sent("78"))
+    shown = replace(begun, edits="78")
     await store.finish(Answer([two], ("q", "b"), messages=[outgoing("b")]), shown)
     await store.move_chat(ACCOUNT, "c", "new")
     (again,) = await store.waiting()
     ((_, message),) = await store.unsent()
     assert again.shown is None and message.edits is None and message.chat.id == "new"
+
+
+async def test_what_a_plugin_keeps_of_a_round_moves_with_its_chat(store: Store) -> None:
+    await store.put("correct", "", "telegram:7:c 12", "a")
+    await store.put("correct", "", "telegram:7:cc 13", "b")
+    await store.move_chat(ACCOUNT, "c", "new")
+    assert await store.items("correct", "") == {"telegram:7:new 12": "a", "telegram:7:cc 13": "b"}
+
+
+async def test_an_answer_cancelled_in_its_commit_is_sent_at_the_next_start(tmp_path: Path) -> None:
+    path = tmp_path / "bot.db"
+    store = Store(path)
+    one, two = await accepted(store, 1), await accepted(store, 2)
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("BEGIN IMMEDIATE")  # the commit is under way, and waits
+    for event in (one, two):
+        answer = Answer([event], ("q", "a"), messages=[outgoing("a")])
+        settling = asyncio.create_task(store.settle(answer, sending=True))
+        await asyncio.sleep(0.05)
+        settling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await settling
+        store.unsend([event])
+    holder.rollback()
+    store.close()
+    store = Store(path)
+    ((_, message),) = await store.unsent()
+    # The second was not begun: nothing of it was written, and it is answered afresh.
+    assert message.text == "a" and await store.waiting() == [two]
+    assert await store.counts() == {
+        "inbox.accepted": 1, "inbox.done": 1, "outbox.pending": 1, "turns": 2
+    }  # fmt: skip
+    store.close()
+    holder.close()
 
 
 async def test_a_chat_that_moves_takes_everything_along(store: Store) -> None:

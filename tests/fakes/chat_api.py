@@ -54,7 +54,7 @@ class ChatApi:
         for index, letter in enumerate(reply):
             if self.fault and index == self.letters:
                 await self._fail(request, response)
-            piece = {"choices": [{"delta": {"content": letter}}]}
+            piece = {"choices": [{"delta": {"content": letter}}], "error": None}
             await response.write(f"data: {json.dumps(piece)}\n\n".encode())
         await response.write(b'data: {"choices": [], "usage": {}}\n\ndata: [DONE]\n\n')
 
@@ -68,7 +68,9 @@ class ChatApi:
         elif self.fault == "garbage":
             await response.write(b"data: {no json\n\n")
         else:
-            await response.write(b'data: {"error": {"message": "out of memory"}}\n\n')
+            await response.write(
+                b'data: {"error": {"message": "no password", "type": "server_error"}}\n\n'
+            )
 
 
 @contextmanager
