@@ -152,6 +152,27 @@ class Transactions:
                 return await self(work)
             raise store_error(self._path, error) from None
 
+    async def survey(self, work: Work[T]) -> T:
+        """Read as much as it takes, in a thread: neither the loop nor writing waits for it.
+
+        It sees all that was asked to be written before.
+
+        Raises:
+            StoreError: it could not be read, or is closed.
+        """
+        await self(lambda _db: None)
+
+        def read() -> T:
+            db = _open_reader(self._path)
+            try:
+                return work(db)
+            except sqlite3.Error as error:
+                raise store_error(self._path, error) from None
+            finally:
+                db.conn.close()
+
+        return await asyncio.to_thread(read)
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise StoreError(say(zh="数据库已经关上", en="the database is closed"), path=self._path)

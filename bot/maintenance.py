@@ -43,11 +43,14 @@ round in it, as a correction is.
 
 DAY = 24 * 60 * 60
 
+_BATCH = 2000
+"""Rows deleted at a time: a bot that runs waits for each time to write."""
+
+_YOUNGEST = "SELECT coalesce(min(id), 1 << 62) FROM {0} WHERE created BETWEEN ? AND ?"
 _PRUNE = """
-    DELETE FROM {0} WHERE state <> '{1}' AND created < ?1 AND id < coalesce(
-        (SELECT min(id) FROM {0} WHERE created BETWEEN ?1 AND ?2), id + 1)
+    DELETE FROM {0} WHERE id IN (
+        SELECT id FROM {0} WHERE state <> '{1}' AND created < ? AND id < ? LIMIT ?)
 """
-"""Deletes the rows from before a time that are not in a state any more; the second is now."""
 
 
 def check_database(path: Path) -> dict[str, int]:
@@ -100,11 +103,17 @@ def prune_database(path: Path, days: int) -> int:
     have been set since. By a clock that is behind now, there is less that is old.
     """
     now = time.time()
-    with opened(path) as db, db.atomic():
-        return sum(
-            db.conn.execute(_PRUNE.format(table, state), (now - days * DAY, now)).rowcount
-            for table, state in (("inbox", "accepted"), ("outbox", "pending"))
-        )
+    before, total = now - days * DAY, 0
+    with opened(path) as db:
+        for table, state in (("inbox", "accepted"), ("outbox", "pending")):
+            row = db.conn.execute(_YOUNGEST.format(table), (before, now)).fetchone()
+            deleted = _BATCH
+            while deleted == _BATCH:
+                with db.atomic():
+                    statement = _PRUNE.format(table, state)
+                    deleted = db.conn.execute(statement, (before, row[0], _BATCH)).rowcount
+                total += deleted
+    return total
 
 
 def back_up(path: Path, to: Path) -> None:

@@ -243,7 +243,7 @@ class Store:
 
     async def counts(self) -> dict[str, int]:
         """Return how many rows there are in each state of inbox and outbox, and turns."""
-        return await self._transaction(count_rows, long=True)
+        return await self._transaction.survey(count_rows)
 
     # --- plugin storage -----------------------------------------------------------------------
 

@@ -22,4 +22,5 @@ async def start(session: Session, bot: Bot) -> str:
     """Greet: Telegram sends this when somebody opens the chat for the first time."""
     persona = session.persona
     hello = persona.greeting or say(zh=f"我是{persona.name}。", en=f"I am {persona.name}.")
-    return "\n".join((hello, say(zh=f"（{bot.prefix}help）", en=f"({bot.prefix}help)")))
+    hint = say(zh=f"（发 {bot.prefix}help 看有哪些命令）", en=f"({bot.prefix}help lists commands)")
+    return f"{hello}\n{hint}"

@@ -1,6 +1,7 @@
 """Plugins that misbehave, on a whole bot."""
 
 import asyncio
+import json
 import logging
 import threading
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import bounded
 from bot.errors import PluginError
 from bot.plugin_host import THREADS
 from bot.plugin_loader import Source
@@ -149,6 +151,83 @@ async def test_calls_that_never_return_hold_neither_others_nor_a_reload_nor_the_
         assert await talk.say("/fine") == ["fine"]
         began = time.monotonic()
     assert time.monotonic() - began < 10
+
+
+STUBBORN = """
+@on_command("x")
+async def stubborn() -> None:
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+
+@every(0.01)
+async def timer() -> None:
+    await stubborn()
+"""
+
+
+async def test_one_that_will_not_end_is_run_no_further(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "GRACE", 0.1)
+    plugin = write(tmp_path, "stubborn", STUBBORN)
+    began = time.monotonic()
+    async with talking(plugin, config={"plugins": {"timeout": 0.1}}) as talk:
+        assert await talk.say("/x") == ["That command failed; it was noted."]
+        assert await talk.say("hi") == ["hi"]
+    assert time.monotonic() - began < 5
+
+
+async def test_a_reload_in_the_middle_of_a_message_leaves_its_hooks_their_settings(
+    tmp_path: Path,
+) -> None:
+    text = """
+class Own(Settings):
+    word: str
+
+@before_send
+async def hold(reply: Reply) -> None:
+    await asyncio.sleep(0.3)
+
+@before_send
+async def censor(reply: Reply, settings: Own) -> Reply:
+    return Reply(reply.text.replace(settings.word, "*"))
+"""
+    settings = {"own": {"word": "damn"}}
+    async with talking(write(tmp_path, "own", text), settings=settings) as talk:
+        saying = asyncio.create_task(talk.say("damn it"))
+        await asyncio.sleep(0.1)
+        document, _ = read_document(json.dumps({"plugins": {"settings": settings}}), None)
+        await talk.runtime.reload(talk.runtime.config, document)
+        assert await saying == ["* it"]
+
+
+async def test_the_failure_that_ends_a_timer_is_told_as_well(tmp_path: Path) -> None:
+    text = """
+told = []
+
+@every(0.01)
+async def timer() -> None:
+    raise LookupError
+
+@on_error
+async def hear(problem: Problem) -> None:
+    await asyncio.sleep(0.01)
+    told.append(problem)
+
+@on_command("told")
+async def tell() -> str:
+    return str(len(told))
+"""
+    failing = text.partition("@on_error")[0]
+    hearing = "told = []\n\n@on_error" + text.partition("@on_error")[2]
+    files = (write(tmp_path, "failing", failing), write(tmp_path, "hearing", hearing))
+    async with talking(*files, config={"plugins": {"faults": 3}}) as talk:
+        await asyncio.sleep(0.4)
+        assert talk.runtime.plugins.states["failing"] == "LookupError"
+        assert await talk.say("/told") == ["3"]
 
 
 async def test_a_function_that_stops_an_iteration_is_a_failure(tmp_path: Path) -> None:

@@ -171,6 +171,53 @@ async def test_a_reset_gives_up_the_questions_that_wait_and_no_commands() -> Non
         assert counts["inbox.done"] == 6 and "inbox.accepted" not in counts
 
 
+async def test_a_reset_gets_through_to_a_session_that_is_full() -> None:
+    engine, config = BlockingEngine(), {"sessions": {"queue": 2}}
+    async with talking(
+        Path("plugins/session.py"), engines={"robin": engine}, config=config
+    ) as talk:
+        await talk.runtime.receive(event("one", 1))
+        await engine.until_asked()
+        for number, text in enumerate(("two", "three"), 2):
+            await talk.runtime.receive(event(text, number))
+        assert talk.runtime._sessions.is_full(talk.session())
+        assert await talk.say("/reset") == ["All that was said is forgotten."]
+        engine.go.set()
+
+
+async def test_a_reset_gives_up_what_may_still_be_gone_on_with() -> None:
+    config = {"sessions": {"debounce": 0.2}}
+    async with talking(Path("plugins/session.py"), config=config) as talk:
+        await talk.runtime.receive(event("one", 1))
+        await asyncio.sleep(0.05)
+        assert await talk.say("/reset") == ["All that was said is forgotten."]
+        assert (await talk.runtime.store.counts())["inbox.done"] == 2
+
+
+async def test_an_answer_whose_commit_is_under_way_at_the_end_is_sent_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "bot.db"
+    holder = sqlite3.connect(store, check_same_thread=False)
+    async with talking(store=store, config={"operation": {"drain": 0.1}}) as talk:
+        settle = talk.runtime.store.settle
+
+        async def locked(*args: Any, **more: Any) -> list[Outgoing]:
+            holder.execute("BEGIN IMMEDIATE")
+            asyncio.get_running_loop().call_later(0.5, holder.rollback)
+            return await settle(*args, **more)
+
+        talk.runtime.store.settle = locked  # type: ignore[method-assign]
+        await talk.runtime.receive(event("hi", 1))
+        await asyncio.sleep(0.1)
+        threading.Timer(0.5, holder.rollback).start()  # the loop is gone by then
+    assert talk.adapter.sent == []
+    async with talking(store=store) as talk:
+        assert await talk.heard() == ["hi"]
+        assert (await talk.runtime.store.counts())["outbox.sent"] == 1
+    holder.close()
+
+
 async def test_a_reset_by_someone_who_may_not_leaves_the_reply_alone() -> None:
     engine = BlockingEngine()
     folder = Path(__file__).parents[2] / "plugins"

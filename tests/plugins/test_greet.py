@@ -1,3 +1,4 @@
+import json
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -6,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from bot.config import Chats
 from bot.plugin import Storage
 from bot.plugin_loader import Source, read_plugin
 from bot.testing import Talk, talking
 from plugins.greet import HOUR, LOOK, Greeting, is_due, is_quiet
+from trainer.strict_yaml import read_document
 
 pytestmark = pytest.mark.anyio
 
@@ -40,6 +43,25 @@ def test_the_night_is_quiet(clock: str, quiet: bool) -> None:
     hour, minute = map(int, clock.split(":"))
     now = NOON.replace(hour=hour, minute=minute)
     assert is_due(Greeting(chance=1), now, 0.0, 0.0, 0.0) is not quiet
+
+
+async def test_a_chat_that_is_left_out_now_does_not_stop_the_others(plugins: Path) -> None:
+    settings = {"greet": ALWAYS.model_dump()}
+    async with talking(plugins / "greet.py", settings=settings) as talk:
+        runtime = talk.runtime
+        storage = Storage(runtime.store, "greet")
+        for chat in ("a", "b"):  # they are greeted in this order
+            await talk.say("/greet on", chat=chat)
+            key = str(talk.session(chat))
+            await storage.put(key, {**await storage.get(key), "heard": 0.0})
+        denied = runtime.config.model_copy(update={"chats": Chats(deny=("loopback:a",))})
+        document, _ = read_document(json.dumps({"plugins": {"settings": settings}}), None)
+        await runtime.reload(denied, document)
+        before = len(await talk.heard())
+        (handler,) = runtime.plugins.handlers("every")
+        await runtime.plugins.call(handler, {})
+        assert (await talk.heard())[before:] == ["Psst!"]
+        assert talk.adapter.sent[-1].chat.id == "b" and runtime.plugins.states == {"greet": ""}
 
 
 async def test_only_chats_that_want_it_are_greeted(plugins: Path) -> None:

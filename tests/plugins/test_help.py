@@ -22,3 +22,18 @@ async def test_it_explains_one_command_by_any_of_its_names(plugins: Path) -> Non
     async with talking(plugins / "help.py", plugins / "session.py") as talk:
         assert await talk.say("/帮助 /撤回") == ["/undo  /撤回  take the last round back"]
         assert await talk.say("/help nonsense") == ["There is no command nonsense."]
+
+
+async def test_whoever_opens_the_chat_is_greeted(plugins: Path) -> None:
+    async with talking(plugins / "help.py") as talk:
+        (hello,) = await talk.say("/start")
+        assert hello == "I am Robin.\n(/help lists commands)"
+        (listed,) = await talk.say("/help")
+        assert "start" not in listed
+
+
+async def test_a_hint_is_a_command_that_one_may_use(plugins: Path) -> None:
+    files = (plugins / "help.py", plugins / "status.py")
+    async with talking(*files, config={"owners": ["loopback:boss"]}) as talk:
+        assert await talk.say("/statu") == ["There is no command /statu. Try /help"]
+        assert await talk.say("/statu", user="boss") == ["There is no command /statu. Try /status"]
