@@ -29,30 +29,29 @@ async def bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
     except StopIteration as end:
         value: T = end.value
         return value
-    async with asyncio.timeout(seconds + GRACE), asyncio.timeout(seconds):
-        return await _Rest(work, first)
+    async with asyncio.timeout(seconds + GRACE) as grace, asyncio.timeout(seconds):
+        return await _Rest(work, first, grace)
 
 
 class _Rest(Generic[T]):
     """A coroutine that waits for ``first``: what is awaited of it then."""
 
-    def __init__(self, work: Coroutine[Any, Any, T], first: Any) -> None:
+    def __init__(self, work: Coroutine[Any, Any, T], first: Any, grace: asyncio.Timeout) -> None:
         self._work = work
         self._first = first
+        self._grace = grace
 
     def __await__(self) -> Generator[Any, Any, T]:
-        waits_for, was_told = self._first, False
+        waits_for = self._first
         while True:
             try:
                 try:
                     got = yield waits_for
                 except BaseException as error:
-                    is_told = isinstance(error, asyncio.CancelledError)
-                    if is_told and was_told:  # it caught the first one: no other is listened to
+                    if self._grace.expired():  # it was told to end, and waits still
                         with suppress(RuntimeError):  # it catches this, too
                             self._work.close()
                         raise
-                    was_told |= is_told
                     waits_for = self._work.throw(error)
                 else:
                     waits_for = self._work.send(got)

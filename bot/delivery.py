@@ -170,6 +170,9 @@ class Delivery:
             except StoreError as error:  # unsent, and it stays so until that can be noted
                 log.error("message %s waits: %s", message.id, error)
                 return Failed("not noted", NOT_WRITTEN)
+            except asyncio.CancelledError:  # it may have been noted, and is surely not sent
+                self._store.sent(message, Failed("stopped", 0.0))
+                raise
         try:
             return await adapter.send(message)
         except Exception as error:  # it promised not to; then nobody knows what became of it

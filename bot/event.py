@@ -7,7 +7,7 @@ only: what a platform escapes, its adapter escapes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 from urllib.parse import unquote
@@ -164,9 +164,11 @@ class Sent:
 
     Attributes:
         message_id: as the platform calls it; empty if it does not say.
+        chat: the id of the chat it is in, where that is another one than was asked for.
     """
 
     message_id: str
+    chat: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,14 @@ class Failed:
 
 
 Outcome: TypeAlias = Sent | Unknown | Failed
+
+
+def successor(message: Outgoing, outcome: Outcome) -> Outgoing | None:
+    """Return the message that edits one with this outcome; None if it cannot be edited."""
+    if not isinstance(outcome, Sent) or not outcome.message_id:
+        return None
+    chat = replace(message.chat, id=outcome.chat) if outcome.chat else message.chat
+    return replace(message, chat=chat, edits=outcome.message_id)
 
 
 @dataclass(frozen=True, slots=True)

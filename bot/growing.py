@@ -14,7 +14,7 @@ from dataclasses import replace
 from bot.adapter import Adapter
 from bot.delivery import Delivery
 from bot.errors import StoreError
-from bot.event import Failed, Outcome, Sent
+from bot.event import Failed, Outcome, Sent, successor
 from bot.handling import Handling
 from bot.store import Store
 
@@ -70,7 +70,10 @@ class Growing:
             self._timer.cancel()
         if self._showing is None:
             return
+        task = asyncio.current_task()
         try:
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
             await asyncio.shield(self._showing)
         except asyncio.CancelledError:  # the bot stops: what is being sent may have been
             self._showing.cancel()
@@ -106,8 +109,10 @@ class Growing:
         wait = self._pause or 0.0
         if isinstance(outcome, Sent):
             self.seen = part
-        if isinstance(outcome, Failed):
-            wait = outcome.retry_after or wait
+        if isinstance(outcome, Failed) and outcome.retry_after is not None:
+            wait = outcome.retry_after
+        elif isinstance(outcome, Failed):  # it would fail again; the whole reply is sent anew
+            self._pause = None
         elif self.message is None and not self._is_draft:
             # A first message that perhaps stands there cannot be edited; no second one, then.
             self._pause = None
@@ -130,8 +135,7 @@ class Growing:
         first = replace(self._handling.message, text=part, reply_to=quoted)
         begun = await self._store.begin(self._handling.events, first)
         outcome = await adapter.send(begun)
-        if isinstance(outcome, Sent) and outcome.message_id:
-            self.message = replace(begun, edits=outcome.message_id)
+        self.message = successor(begun, outcome)
         await self._store.begun(begun, outcome)
         return outcome
 

@@ -71,6 +71,8 @@ def _read(source: Source, own: Document | None, seconds: float) -> Plugin:
     reading = in_thread(read_plugin, source, own)
     try:
         return reading.result(seconds)
+    except RuntimeError as error:
+        raise PluginError(f"{source.name}: {error}", path=_path(source), code="plugin") from None
     except TimeoutError:
         raise PluginError(
             say(

@@ -37,5 +37,8 @@ def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Fu
             future.set_result(result)
 
     future.set_running_or_notify_cancel()
-    threading.Thread(target=run, name=f"call {function.__name__}", daemon=True).start()
+    try:
+        threading.Thread(target=run, name=f"call {function.__name__}", daemon=True).start()
+    except RuntimeError as error:  # the machine has no more
+        future.set_exception(error)
     return future

@@ -290,8 +290,13 @@ class Runtime:
             raise PluginError(f"`chats` leaves {session} out", code="left-out")
         reply = await self.plugins.change("before_send", Reply(text), {}, Reply)
         messages = self._delivery.messages(Outgoing("", account, chat, ""), [reply])
-        unsent = await self.store.enqueue(session, messages)
-        self._sessions.put(session, self._delivering(unsent))
+
+        async def put() -> None:
+            unsent = await self.store.enqueue(session, messages)
+            self._sessions.put(session, self._delivering(unsent))
+
+        # Whole, though the plugin that asks for it be ended: what is written is sent as well.
+        await asyncio.shield(asyncio.ensure_future(put()))
 
     # ------------------------------------------------------------------------------------------
 

@@ -24,7 +24,17 @@ from pydantic import TypeAdapter
 from sqlite_utils import Database
 
 from bot.database import PATIENCE, Transactions, Work
-from bot.event import Account, ChatKind, Event, Failed, Outcome, Outgoing, Sent, SessionKey
+from bot.event import (
+    Account,
+    ChatKind,
+    Event,
+    Failed,
+    Outcome,
+    Outgoing,
+    Sent,
+    SessionKey,
+    successor,
+)
 from bot.turns import Round, Turn, read_rounds, write_turns
 
 InboxState = Literal["accepted", "done", "refused"]
@@ -101,8 +111,14 @@ class Store:
         return None if found is None else Accepted(found, session, event)
 
     async def mark(self, events: Sequence[Accepted], state: InboxState) -> None:
-        """Settle events without an answer."""
-        await self._transaction(lambda db: _mark(db, events, state))
+        """Settle events without an answer; what is shown of one stays as it is."""
+        shown = "UPDATE outbox SET state = 'sent' WHERE state = 'shown' AND round = ?"
+
+        def work(db: Database) -> None:
+            _mark(db, events, state)
+            db.conn.executemany(shown, [(accepted.id,) for accepted in events])
+
+        await self._transaction(work)
 
     async def waiting(self) -> list[Accepted]:
         """Return the events that nobody has answered yet, oldest first."""
@@ -155,9 +171,13 @@ class Store:
         Killed before :meth:`begun`, nobody knows whether it can be seen; the events wait for
         their answer still, and get a whole one.
         """
-        return await self._transaction(
-            lambda db: self._put(db, events[0], message, state="unknown")
-        )
+
+        def work(db: Database) -> Outgoing:
+            begun = self._put(db, events[0], message, state="unknown")
+            _outcome_of(begun, "unknown", reason="its first part was being sent")(db)
+            return begun
+
+        return await self._transaction(work)
 
     async def begun(self, message: Outgoing, outcome: Outcome) -> None:
         """Note what became of a first part.
@@ -170,15 +190,15 @@ class Store:
             # One that was not delivered is not tried again by itself: its reply has grown since.
             fate = Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
             _fate_of(message, fate)(db)
-            if isinstance(outcome, Sent) and outcome.message_id:
-                self._rewrite(db, replace(message, edits=outcome.message_id), "shown")
+            if (shown := successor(message, outcome)) is not None:
+                self._rewrite(db, shown, "shown")
 
         await self._transaction(work)
 
     async def finish(self, answer: Answer, shown: Outgoing) -> list[Outgoing]:
         """Write down an answer part of which is shown; returns what has to be edited and sent."""
         first, *others = answer.messages or [shown]
-        whole = replace(first, id=shown.id, edits=shown.edits)
+        whole = replace(first, id=shown.id, chat=shown.chat, edits=shown.edits)
 
         def work(db: Database) -> list[Outgoing]:
             _mark(db, answer.events, "done")

@@ -90,3 +90,37 @@ async def test_errors_of_what_it_waits_for_reach_it() -> None:
 
     asyncio.get_running_loop().call_later(0.01, future.set_exception, LookupError())
     assert await bounded(wait(), 5) == "caught"
+
+
+async def test_what_it_cancels_itself_is_none_of_its_end() -> None:
+    async def tidy() -> str:
+        for _ in range(3):
+            task = asyncio.create_task(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        for _ in range(3):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.001):
+                    await asyncio.sleep(60)
+        return "tidied"
+
+    assert await bounded(tidy(), 5) == "tidied"
+
+
+async def test_one_that_will_not_end_is_run_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.bounded.GRACE", 0.05)
+    steps: list[int] = []
+
+    async def stubborn() -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+            steps.append(1)
+
+    with pytest.raises(TimeoutError):
+        await bounded(stubborn(), 0.01)
+    assert len(steps) == 1
+    await asyncio.sleep(0.05)
+    assert len(steps) == 1

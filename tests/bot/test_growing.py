@@ -2,8 +2,10 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,29 @@ import pytest
 from bot import delivery
 from bot.adapter import Capabilities
 from bot.errors import EngineError, StoreError
-from bot.event import ChatKind, Failed, Outcome, Outgoing, Sent, Unknown
-from bot.testing import ScriptedEngine, Talk, talking
+from bot.event import (
+    Chat,
+    ChatKind,
+    Event,
+    Failed,
+    Outcome,
+    Outgoing,
+    Sender,
+    Sent,
+    SessionKey,
+    Unknown,
+)
+from bot.handling import Handling
+from bot.store import Answer
+from bot.testing import ACCOUNT, ScriptedEngine, Talk, talking
 from trainer.chat import Message
 
 pytestmark = pytest.mark.anyio
+
+
+def event(text: str) -> Event:
+    return Event(ACCOUNT, Chat("home", "private"), Sender("ann"), "1", text, 0.0)
+
 
 GONE = Failed("there is no such message")
 
@@ -326,6 +346,78 @@ async def test_a_first_part_that_cannot_be_noted_is_gone_on_with_all_the_same() 
         assert (await talk.runtime.store.counts())["inbox.done"] == 1
 
 
+async def test_a_first_part_that_is_refused_for_good_is_sent_once_and_the_whole_is_said() -> None:
+    engine = Steps()
+    async with asked(engine, "group") as (talk, screen, saying):
+        screen.sends = [Failed("no")]
+        for _step in range(3):
+            engine.let()
+            await asyncio.sleep(0.02)
+        await saying
+        assert screen.texts == ["a b c"]
+        assert (await talk.runtime.store.counts())["outbox.failed"] == 1
+
+
+async def test_a_group_that_moves_while_the_first_part_is_sent_has_it_edited_there() -> None:
+    engine = Steps()
+    async with asked(engine, "group") as (talk, screen, saying):
+        screen.sends = [Sent("m0", chat="super")]
+        screen.messages["m0"] = "a"
+        edited: list[str] = []
+        edit = screen.edit
+
+        async def note(message: Outgoing) -> Outcome:
+            edited.append(message.chat.id)
+            return await edit(message)
+
+        talk.adapter.edit = note  # type: ignore[method-assign]
+        engine.let(3)
+        await saying
+        assert screen.texts == ["a b c"] and set(edited) == {"super"}
+
+
+async def test_killed_in_its_first_part_and_stopped_in_its_commit_it_is_said_once_more(
+    tmp_path: Path,
+) -> None:
+    """The part is of unknown fate for good; only the whole answer is sent later."""
+    path = tmp_path / "bot.db"
+    async with talking(store=path) as talk:
+        one = await talk.runtime.store.accept(event("hi"), SessionKey.of(event("hi")))
+        assert one is not None
+        handling = Handling([one], talk.runtime._cast.of(one.session), talk.runtime.store)
+        part = handling.message
+        await talk.runtime.store.begin([one], replace(part, text="a"))
+        answer = Answer([one], ("hi", "whole"), messages=[replace(part, text="whole")])
+        await talk.runtime.store.settle(answer, sending=True)
+        talk.runtime.store.unsend([one])
+        ((_, message),) = await talk.runtime.store.unsent()
+        assert message.text == "whole"
+
+
+async def test_a_part_that_the_end_of_the_bot_keeps_back_is_sent_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    engine = ScriptedEngine("First sentence here. Second sentence now.")
+    config = {"operation": {"drain": 0}, "delivery": {"typing_speed": 0, "part": 20}}
+    for steps in range(8):  # of the loop, after which it is stopped
+        store = tmp_path / f"{steps}.db"
+        engine = ScriptedEngine("First sentence here. Second sentence now.")
+        async with talking(engines={"robin": engine}, config=config, store=store) as talk:
+            first = Screen(talk, draft_every=None, edit_every=None)
+            saying = asyncio.create_task(talk.say("hi"))
+            await until(lambda first=first: first.texts)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in talk.runtime._sessions._tasks():
+                task.cancel()
+        await saying
+        async with talking(store=store) as talk:
+            second = Screen(talk, draft_every=None, edit_every=None)
+            await talk.runtime.idle()
+        said = [*first.texts, *second.texts]
+        assert " ".join(said) == "First sentence here. Second sentence now.", steps
+
+
 async def test_stopped_while_a_first_part_hangs_it_is_answered_after_the_restart(
     tmp_path: Path,
 ) -> None:
@@ -341,6 +433,8 @@ async def test_stopped_while_a_first_part_hangs_it_is_answered_after_the_restart
         talk.adapter.send = hang  # type: ignore[method-assign]
         engine.let()
         await asyncio.wait_for(sending.wait(), 5)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5, "the end does not wait for it"
     assert await saying == [] and not screen.texts
     async with talking(store=store) as talk:
         assert await talk.heard() == ["hi"]

@@ -7,11 +7,13 @@ import threading
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot import bounded
 from bot.errors import PluginError
+from bot.event import Outgoing
 from bot.plugin_host import THREADS
 from bot.plugin_loader import Source
 from bot.runtime import Runtime
@@ -439,6 +441,52 @@ async def test_a_reload_takes_triggers_and_says_what_needs_a_restart(
         assert await talk.say("hm", chat="g", kind="group") == ["hm"]
         assert "limits: the change counts from the next start" in caplog.text
         assert await talk.say("again", chat="g", kind="group") == ["again"]
+
+
+@pytest.mark.parametrize("ended_by", ["timeout", "reload"])
+async def test_what_a_plugin_says_unasked_is_sent_though_it_was_ended_meanwhile(
+    tmp_path: Path, ended_by: str
+) -> None:
+    text = """
+@every(0.3)
+async def tick(bot: Bot) -> None:
+    await bot.send(SessionKey("loopback", "bot", "home"), "news")
+"""
+    plugin, path = write(tmp_path, "news", text), tmp_path / "bot.db"
+    async with talking(plugin, config={"plugins": {"timeout": 0.3}}, store=path) as talk:
+        store, asked = talk.runtime.store, asyncio.Event()
+        enqueue = store.enqueue
+        await talk.say("hello")
+
+        async def slowly(*arguments: Any) -> list[Outgoing]:
+            asked.set()
+            await asyncio.sleep(0.6)
+            return await enqueue(*arguments)
+
+        store.enqueue = slowly  # type: ignore[method-assign]
+        await asyncio.wait_for(asked.wait(), 5)
+        if ended_by == "reload":
+            plugin.unlink()
+            await talk.runtime.reload(talk.runtime.config, None)
+        await asyncio.sleep(1)
+        assert "news" in await talk.heard()
+        assert not await store.unsent()
+
+
+async def test_a_machine_without_another_thread_costs_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = write(tmp_path, "plain", "@on_command('x')\ndef f() -> str: return 'x'\n")
+    async with talking(plugin, config={"plugins": {"faults": 100}}) as talk:
+        with monkeypatch.context() as patch:
+
+            def none(_thread: threading.Thread) -> None:
+                raise RuntimeError("can't start new thread")
+
+            patch.setattr("bot.plugin_thread.threading.Thread.start", none)
+            for _ in range(THREADS + 1):
+                assert await talk.say("/x") == ["That command failed; it was noted."]
+        assert await talk.say("/x") == ["x"]
 
 
 async def test_a_timer_says_something_unasked(tmp_path: Path) -> None:

@@ -164,6 +164,14 @@ async def test_a_reply_that_is_shown_is_finished_after_a_restart(tmp_path: Path)
     store.close()
 
 
+async def test_what_is_shown_of_an_answer_that_is_given_up_stays_as_it_is(store: Store) -> None:
+    one = await accepted(store, 1)
+    begun = await store.begin([one], outgoing("a"))
+    await store.begun(begun, Sent("77"))
+    await store.mark([one], "done")
+    assert await store.counts() == {"inbox.done": 1, "outbox.sent": 1, "turns": 0}
+
+
 async def test_what_is_shown_in_a_chat_that_moves_is_said_anew(store: Store) -> None:
     one, two = await accepted(store, 1), await accepted(store, 2)
     begun = await store.begin([one], outgoing("a"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiogram.enums import ChatAction
 from aiogram.methods import GetChatMember, SendChatAction
@@ -103,14 +103,15 @@ class Sending:
 
     # ------------------------------------------------------------------------------------------
 
-    async def _send_anew(self, message: Outgoing) -> Outcome:
+    async def _send_anew(self, message: Outgoing) -> Sent:
         try:
             return await self._send_once(message)
         except MovedError as moved:
             await self._move_chat(message.chat.id, moved.chat)
-            return await self._send_once(readdressed(message, moved.chat))
+            sent = await self._send_once(readdressed(message, moved.chat))
+            return replace(sent, chat=moved.chat)
 
-    async def _send_once(self, message: Outgoing) -> Outcome:
+    async def _send_once(self, message: Outgoing) -> Sent:
         sent = await self._client.call(send_call(message, await self._mentioned(message)))
         return Sent(str(sent.message_id))
 

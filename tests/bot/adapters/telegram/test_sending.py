@@ -104,7 +104,7 @@ async def test_a_group_that_became_a_supergroup(api: BotApi, inbox: Inbox) -> No
         new = api.chats.group(-1000000000077)
         group.upgraded_to = new.id  # and the update about it is still on its way
         outcome = await adapter.send(outgoing(GROUP, "在", reply_to=str(asked)))
-    assert isinstance(outcome, Sent)
+    assert isinstance(outcome, Sent) and outcome.chat == str(new.id)
     assert inbox.moves == [("-77", "-1000000000077")]
     assert api.sent(new) == ["在"] and api.sent(group) == []
     assert "reply_to_message" not in new.messages[int(outcome.message_id)]
