@@ -100,14 +100,18 @@ class Review:
         return self.refreshed(id)
 
     def _change(self, id: str, rounds: float, user: str, right: str) -> Updates:
-        """Keep what was typed; whether it will do is asked when it is accepted."""
+        """Keep what was typed; whether it will do is asked when it is accepted.
+
+        That may be at the same moment (the click that leaves the field), and its answer may
+        come first: so what was found wrong then is left standing.
+        """
         if (one := self._filled(id, rounds, user, right)) is None:
-            return {self.context: gr.skip(), self.faults: gr.skip()}
+            return {self.context: gr.skip()}
         try:
             self._desk.examples.change(one)
         except RensheError as error:
             return {self.faults: gr.HTML(fault_box(*error.faults), visible=True)}
-        return {self.context: _context(one), self.faults: gr.HTML(visible=False)}
+        return {self.context: _context(one)}
 
     def _accept(self, id: str, rounds: float, user: str, right: str) -> Updates:
         one = self._filled(id, rounds, user, right)

@@ -18,7 +18,7 @@ from tests.fakes.bot_api import TOKEN, BotApi
 
 TIMING = Timing(
     poll=20,
-    answer=1,
+    answer=3,
     role=0.3,
     watch=0.05,
     backoff=BackoffConfig(min_delay=0.02, max_delay=0.1, factor=1.5, jitter=0.001),

@@ -48,7 +48,7 @@ async def talk(path: Path) -> None:
         store.sent(failed, Failed("he <left> the group"))
         refused = await store.accept(event(2, "gimme more"), session)
         assert refused
-        await store.mark(refused, "refused")
+        await store.mark([refused], "refused")
         await store.accept(event(3, "waiting"), session)
     finally:
         store.close()
