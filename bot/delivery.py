@@ -141,24 +141,14 @@ class Delivery:
         """Edit a message; again while that may still be done, or may not have been."""
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE
         while True:
-            outcome = await self._edit_once(message)
+            outcome = await self._once(message, noted=True)  # it may be made twice
             if isinstance(outcome, Sent):
                 return outcome
             wait = pause if isinstance(outcome, Unknown) else outcome.retry_after
             if wait is None or loop.time() > until:
-                return Failed(outcome.reason) if isinstance(outcome, Failed) else outcome
+                return outcome
             await asyncio.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE)
-
-    async def _edit_once(self, message: Outgoing) -> Outcome:
-        adapter = self.adapter(message.account)
-        if adapter is None:
-            return Failed("not connected", NOT_CONNECTED)
-        try:
-            return await adapter.edit(message)
-        except Exception as error:  # it promised not to
-            log.exception("%s failed while it was editing", adapter.platform)
-            return Unknown(type(error).__name__)
 
     async def _once(self, message: Outgoing, *, noted: bool) -> Outcome:
         adapter = self.adapter(message.account)
@@ -174,7 +164,7 @@ class Delivery:
                 self._store.sent(message, Failed("stopped", 0.0))
                 raise
         try:
-            return await adapter.send(message)
+            return await (adapter.send if message.edits is None else adapter.edit)(message)
         except Exception as error:  # it promised not to; then nobody knows what became of it
             log.exception("%s failed while it was sending", adapter.platform)
             return Unknown(type(error).__name__)

@@ -71,11 +71,11 @@ class Growing:
         if self._showing is None:
             return
         task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the bot stops, and waits for no network
+            self._showing.cancel()
         try:
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError
-            await asyncio.shield(self._showing)
-        except asyncio.CancelledError:  # the bot stops: what is being sent may have been
+            await asyncio.wait((self._showing,))
+        except asyncio.CancelledError:  # it stops meanwhile
             self._showing.cancel()
             await asyncio.wait((self._showing,))
             raise

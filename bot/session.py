@@ -124,21 +124,22 @@ class Sessions:
 
     async def _pause(self, queue: _Queue) -> None:
         """Wait until nothing more comes for a moment, if what is first may be gone on with."""
-        first = queue.waiting[0]
-        if not self._debounce or not isinstance(first, Accepted) or not self._joins(first, first):
+        if not self._is_open(queue.waiting[0]):
             return
         before = -1
         while before != len(queue.waiting):
             before = len(queue.waiting)
             await asyncio.sleep(self._debounce)
 
+    def _is_open(self, work: Accepted | Work) -> bool:
+        """Tell whether others may go on with what an event began."""
+        return bool(self._debounce) and isinstance(work, Accepted) and self._joins(work, work)
+
     def _joined(self, queue: _Queue, first: Accepted) -> list[Accepted]:
         """Take all that belongs together with ``first``, and follows it."""
         events = [first]
-        if not self._debounce or not self._joins(first, first):
-            return events
         while queue.waiting and isinstance(more := queue.waiting[0], Accepted):
-            if not self._joins(first, more):
+            if not self._is_open(first) or not self._joins(first, more):
                 break
             events.append(more)
             queue.waiting.popleft()

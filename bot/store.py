@@ -336,22 +336,17 @@ class Store:
             db.conn.execute(f"UPDATE {table} SET {_REKEY.format('session')}", rekey)
         for column in ("scope", "key"):  # what plugins keep of a chat
             db.conn.execute(f"UPDATE OR REPLACE plugin_storage SET {_REKEY.format(column)}", rekey)
-        # What is shown cannot be edited from the new chat, where its number is another message's.
-        db.conn.execute(
-            "UPDATE outbox SET state = 'sent' WHERE state = 'shown' AND "
+        here, now = (
             "(session = ? OR substr(session, 1, ?) = ?)",
             (after, len(after) + 1, f"{after}:"),
         )
-        for id, text in db.conn.execute(
-            "SELECT id, message FROM outbox WHERE state = 'pending' AND "
-            "(session = ? OR substr(session, 1, ?) = ?)",
-            (after, len(after) + 1, f"{after}:"),
-        ).fetchall():
-            message = self._messages.validate_json(text)
+        # What is shown cannot be edited from the new chat, where its number is another message's.
+        db.conn.execute(f"UPDATE outbox SET state = 'sent' WHERE state = 'shown' AND {here}", now)
+        pending = f"SELECT id, message FROM outbox WHERE state = 'pending' AND {here}"
+        for id, text in db.conn.execute(pending, now).fetchall():
+            message = self._read_message(id, text)
             moved = replace(message, chat=replace(message.chat, id=chat), edits=None)
-            db.conn.execute(
-                "UPDATE outbox SET message = ? WHERE id = ?", (self._dump_message(moved), id)
-            )
+            self._rewrite(db, moved, "pending")
 
 
 _INSERT_EVENT = (

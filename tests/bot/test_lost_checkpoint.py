@@ -26,18 +26,9 @@ GOOD = Path(__file__).parents[1] / "data" / "personas" / "good.yaml"
 HELLO = (Message("user", "你好"),)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    settings = ("--set", "max_steps=2", "--set", "pre_seq_len=4", "--set", "device=cpu")
-    base = ("--base", str(tiny_base_folder))
-    assert main(["train", str(GOOD), *base, *settings, "--out", str(folder)]) == 0
-    return folder
-
-
 @pytest.fixture
-def run(trained: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(trained, tmp_path / "run")
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained_run, tmp_path / "run")
 
 
 def config(run: Path, **more: Any) -> BotConfig:

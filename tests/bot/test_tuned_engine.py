@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bot.cli import main
 from bot.engine import Engine
 from bot.engine.tuned import TunedEngine, load_engine
 from trainer.chat import Message
@@ -22,12 +21,8 @@ HELLO = (Message("user", "你好"),)
 
 
 @pytest.fixture(scope="module")
-def tuned(tmp_path_factory: pytest.TempPathFactory, tiny_base_folder: Path) -> Tuned:
-    run = tmp_path_factory.mktemp("engine") / "run"
-    settings = ("--set", "max_steps=2", "--set", "pre_seq_len=4", "--set", "device=cpu")
-    base = ("--base", str(tiny_base_folder))
-    assert main(["train", str(GOOD), *base, *settings, "--out", str(run)]) == 0
-    return load_tuned(run, device="cpu")
+def tuned(trained_run: Path) -> Tuned:
+    return load_tuned(trained_run, device="cpu")
 
 
 @pytest.fixture
